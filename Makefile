@@ -1,0 +1,43 @@
+# `make demo` and `make test` are all that a newcomer needs; everything installs into .venv on first use.
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTHON ?= python3.11
+ifeq ($(shell command -v $(PYTHON)),)
+PYTHON := python3
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-system lint bench soak clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+install: $(STAMP) ## build .venv with everything
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	@touch $@
+
+demo: $(STAMP) ## a synthetic clip with known truth through the real processes; writes bowam-demo/
+	$(BIN)/bowam demo
+
+lint: $(STAMP) ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+test: lint ## lint, then the tests that need no daemon (under ten minutes on two cores)
+	$(BIN)/python -m pytest -m "not system"
+
+test-system: $(STAMP) ## tests with real processes, daemons and faults
+	$(BIN)/python -m pytest -m system
+
+bench: $(STAMP) ## ratios against the part that bounds them; writes benchmarks/results/
+	$(BIN)/python -m benchmarks
+
+clean: ## remove .venv and everything that was made
+	rm -rf $(VENV) bowam-demo build dist *.egg-info

@@ -1,0 +1,28 @@
+"""What can go wrong between pixels and classes. Each message is one line that says what to do.
+
+    ModelError
+    ├── ImageError         a picture has the wrong shape, type or content
+    ├── WeightsError       a weights file is missing, damaged, or does not fit the network
+    ├── DatasetError       a data set, manifest or identity folder is not what it should be
+    └── MissingDependency  an optional package, or a system library that it needs, is not installed
+"""
+
+
+class ModelError(Exception):
+    """Base of all errors that a user can mend."""
+
+
+class ImageError(ModelError):
+    """A picture has the wrong shape, type or content."""
+
+
+class WeightsError(ModelError):
+    """A weights file is missing, damaged, or does not fit the network."""
+
+
+class DatasetError(ModelError):
+    """A data set, manifest or identity folder is not what it should be."""
+
+
+class MissingDependency(ModelError):
+    """An optional package, or a system library that it needs, is not installed."""
