@@ -4,7 +4,11 @@ Two clocks: the *monotonic* one orders frames of a live camera and measures ages
 Lab Streaming Layer and of every process of one machine. UTC dates an event for people and is never subtracted.
 """
 
+import functools
+import hashlib
+import os
 import time
+from pathlib import Path
 
 NS_PER_MS = 1_000_000
 NS_PER_SECOND = 1_000_000_000
@@ -18,3 +22,14 @@ def monotonic_ns() -> int:
 def utc_ns() -> int:
     """Nanoseconds since 1970-01-01 UTC; may jump when the clock is set."""
     return time.time_ns()
+
+
+@functools.cache
+def clock_id() -> str:
+    """Name of the monotonic clock that this process reads; two processes with one name may compare their times.
+
+    It follows from the boot of the machine and from the time namespace (containers of one machine share both as a rule).
+    """
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    namespace = os.readlink("/proc/self/ns/time")
+    return hashlib.blake2b(f"{boot} {namespace}".encode(), digest_size=8).hexdigest()

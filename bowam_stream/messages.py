@@ -75,7 +75,8 @@ class AlignedFrame(msgspec.Struct, frozen=True, kw_only=True):
     seq: int  # published messages of this session from 0: a jump is loss in transport
     moment: Moment
     faces: tuple[Face, ...]
-    published_ns: int = 0  # monotonic clock of the capture process at publication
+    published_ns: int = 0  # monotonic clock of the capture process at publication; stamped by the sender
+    clock: str = ""  # clock.clock_id() of the capture process: may its monotonic times be compared with ours?
     quality: tuple[str, ...] = ()
 
 
