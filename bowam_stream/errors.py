@@ -6,6 +6,7 @@
     ├── TransportError    a message is malformed, or an endpoint can't be used
     │   └── AddressInUse  another process holds the port
     ├── JournalError      the event journal can't be opened, written or read
+    ├── ReportError       a report, an overlay or the record behind them can't be written or read
     └── ProcessFailed     a supervised process ended with an error
 
 The command line prints the message and exits with status 1; it never prints a traceback for these.
@@ -34,6 +35,10 @@ class AddressInUse(TransportError):
 
 class JournalError(StreamError):
     """The event journal can't be opened, written or read."""
+
+
+class ReportError(StreamError):
+    """A report, an overlay or the record behind them can't be written or read."""
 
 
 class ProcessFailed(StreamError):
