@@ -1,10 +1,11 @@
 """What can go wrong between pixels and classes. Each message is one line that says what to do.
 
-    ModelError
-    ├── ImageError         a picture has the wrong shape, type or content
-    ├── WeightsError       a weights file is missing, damaged, or does not fit the network
-    ├── DatasetError       a data set, manifest or identity folder is not what it should be
-    └── MissingDependency  an optional package, or a system library that it needs, is not installed
+ModelError
+├── ImageError         a picture has the wrong shape, type or content
+├── OptionError        an option is unknown or out of range
+├── WeightsError       a weights file is missing, damaged, or does not fit the network
+├── DatasetError       a data set, manifest or identity folder is not what it should be
+└── MissingDependency  an optional package, or a system library that it needs, is not installed
 """
 
 
@@ -14,6 +15,10 @@ class ModelError(Exception):
 
 class ImageError(ModelError):
     """A picture has the wrong shape, type or content."""
+
+
+class OptionError(ModelError, ValueError):
+    """An option is unknown or out of range."""
 
 
 class WeightsError(ModelError):

@@ -1,0 +1,200 @@
+"""Bidirectional optical flow (BOFM, equation 1 of the paper) and the pictures the network sees of it. No torch here.
+
+Axis legend: H rows, W columns, C channels. Flow vectors are (u, v): pixels of the aligned face to the right and down.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import cv2
+import numpy as np
+
+from bowam_model.errors import ImageError, OptionError
+
+Fusion = Literal["add", "multiply", "concat", "traditional"]
+Colours = Literal["uv_strain", "hsv"]
+
+ALIGNED_PX = 240  # side of an aligned face: what a pixel of flow means
+NETWORK_PX = 224  # side of the network's input, as in ConvNeXt
+LARGEST_PX = 6.0  # the largest micro-expressions move a 240 px face by 3 px, and the flow sees them twice: out and back
+SMALLEST_PX = 16  # below this side Farneback's own neighbourhood (winsize 15) does not fit into the picture
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoding:
+    """How three faces become the network's input. Travels with the weights; other weights, another encoding."""
+
+    fusion: Fusion = "add"  # Table 5, and "traditional" of Table 4
+    colours: Colours = "uv_strain"  # see `encode`
+    scale_px: float = LARGEST_PX  # flow of this length becomes 1
+    input_px: int = NETWORK_PX  # side of the centre crop
+    aligned_px: int = ALIGNED_PX  # side of the faces that the flow is computed on
+
+    def __post_init__(self) -> None:
+        if self.fusion not in get_args(Fusion):
+            raise OptionError(f"unknown fusion {self.fusion!r}: use one of {', '.join(get_args(Fusion))}")
+        if self.colours not in get_args(Colours):
+            raise OptionError(f"unknown colours {self.colours!r}: use one of {', '.join(get_args(Colours))}")
+        if not (np.isfinite(self.scale_px) and self.scale_px > 0):
+            raise OptionError(f"scale_px is {self.scale_px}: it must be a positive number of pixels")
+        if not 0 < self.input_px <= self.aligned_px:
+            raise OptionError(f"input_px is {self.input_px}: it must lie between 1 and aligned_px ({self.aligned_px})")
+
+    @property
+    def channels(self) -> int:
+        """Channels of the network's input: 3 for each flow field."""
+        return 6 if self.fusion == "concat" else 3
+
+
+def farneback(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Dense flow with OpenCV's Farneback: `source[y, x]` shows what `target[y + v, x + u]` shows.
+
+    Args:
+        source, target: uint8 (H, W), grey.
+    Returns:
+        float32 (H, W, 2), pixels.
+    """
+    no_guess: Any = None  # OpenCV takes None, its stubs do not
+    return cv2.calcOpticalFlowFarneback(source, target, no_guess, 0.5, 3, 15, 3, 5, 1.2, 0)
+
+
+def bidirectional_flow(
+    onset: np.ndarray, apex: np.ndarray, offset: np.ndarray, fusion: Fusion = "add", *, threads: int = 1
+) -> np.ndarray:
+    """What moved at the apex, seen from both ends of the movement (equation 1, Table 5).
+
+    With out = Farneback(apex, onset) and back = Farneback(apex, offset), component by component:
+
+    - "add": out + back, pixels. A movement that returns doubles, an error of one direction is halved against it.
+      The sign is that of the way home: skin that rose at the apex has v > 0.
+    - "multiply": out * back, square pixels. The paper gives no formula; this is the element-wise product, so the
+      direction along an axis is lost and only what both directions saw survives.
+    - "concat": out and back side by side, (u_out, v_out, u_back, v_back), pixels.
+    - "traditional": Farneback(onset, apex), pixels: the usual flow, which never looks at the offset.
+
+    Args:
+        onset, apex, offset: uint8 (H, W), grey, in one common alignment.
+        threads: 2 computes both directions at once (OpenCV releases the interpreter); the result is the same.
+    Returns:
+        float32 (H, W, 2); (H, W, 4) for "concat".
+    Raises:
+        ImageError: a picture is not grey uint8, too small, or of another size than the others.
+    """
+    onset, apex, offset = _checked(onset=onset, apex=apex, offset=offset)
+    if fusion == "traditional":
+        return farneback(onset, apex)
+    if fusion not in get_args(Fusion):
+        raise OptionError(f"unknown fusion {fusion!r}: use one of {', '.join(get_args(Fusion))}")
+    if threads > 1:
+        with ThreadPoolExecutor(2) as pool:
+            out, back = pool.map(farneback, (apex, apex), (onset, offset))
+    else:
+        out, back = farneback(apex, onset), farneback(apex, offset)
+    if fusion == "add":
+        return out + back
+    if fusion == "multiply":
+        return out * back
+    return np.concatenate([out, back], axis=2)
+
+
+def optical_strain(flow: np.ndarray) -> np.ndarray:
+    """Magnitude of the strain tensor: sqrt(exx^2 + eyy^2 + 2 exy^2), by central differences.
+
+    Args:
+        flow: float (H, W, 2).
+    Returns:
+        float32 (H, W), pixels of displacement per pixel of face.
+    """
+    u_y, u_x = np.gradient(flow[..., 0])
+    v_y, v_x = np.gradient(flow[..., 1])
+    shear = (u_y + v_x) / 2
+    return np.sqrt(u_x**2 + v_y**2 + 2 * shear**2).astype(np.float32)
+
+
+def encode(flow: np.ndarray, encoding: Encoding) -> np.ndarray:
+    """Pictures of a flow, at its full size; `concat` gives those of both directions, one after the other.
+
+    - "uv_strain": (u / scale, v / scale, strain). The strain has no unit and is not scaled.
+    - "hsv": the usual colour wheel as red, green, blue (hue = direction, from u > 0 towards v > 0; full saturation;
+      value = length / scale, at most 1), normalised by mean .5 and deviation .5 to -1..1. The released code of the
+      paper opens such pictures, but how they were painted is published nowhere.
+
+    Square pixels of "multiply" are divided by the square of the scale. Flow that is flipped, rotated or cropped for
+    training is transformed first and encoded then: a horizontal flip negates u, a rotation turns the vectors.
+
+    Args:
+        flow: float32 (H, W, 2 or 4) of `bidirectional_flow` with `encoding.fusion`.
+    Returns:
+        float32 (C, H, W) with C = encoding.channels.
+    Raises:
+        ImageError: the flow does not have the shape that the fusion makes.
+    """
+    vectors = encoding.channels // 3 * 2
+    if flow.ndim != 3 or flow.shape[2] != vectors or min(flow.shape[:2]) < 2:
+        raise ImageError(f"flow of shape {flow.shape} can't be encoded: {encoding.fusion!r} makes (H, W, {vectors})")
+    paint = _PAINTERS[encoding.colours]
+    scale = encoding.scale_px**2 if encoding.fusion == "multiply" else encoding.scale_px
+    fields = [flow[..., i : i + 2].astype(np.float32) for i in range(0, vectors, 2)]
+    return np.ascontiguousarray(np.concatenate([paint(field, scale) for field in fields], axis=2).transpose(2, 0, 1))
+
+
+def centre_crop(picture_CHW: np.ndarray, side_px: int) -> np.ndarray:
+    """The middle square of side `side_px`. Never a resize: that would change what a pixel of flow means.
+
+    Raises:
+        ImageError: the picture is smaller than the crop.
+    """
+    height, width = picture_CHW.shape[-2:]
+    if min(height, width) < side_px:
+        raise ImageError(f"picture of {width}x{height} is smaller than the crop of {side_px}x{side_px}")
+    top, left = (height - side_px) // 2, (width - side_px) // 2
+    return picture_CHW[..., top : top + side_px, left : left + side_px]
+
+
+def network_input(
+    onset: np.ndarray, apex: np.ndarray, offset: np.ndarray, encoding: Encoding, *, threads: int = 1
+) -> np.ndarray:
+    """Three aligned faces to the network's input: flow, encoding, centre crop.
+
+    Args:
+        onset, apex, offset: uint8 (240, 240), grey, in one common alignment (side `encoding.aligned_px`).
+    Returns:
+        float32 (C, 224, 224): C = encoding.channels, side `encoding.input_px`.
+    Raises:
+        ImageError: a picture is not what it should be.
+    """
+    side = encoding.aligned_px
+    if np.shape(apex) != (side, side):
+        raise ImageError(f"picture of shape {np.shape(apex)}: the weights expect aligned faces of shape {(side, side)}")
+    flow = bidirectional_flow(onset, apex, offset, encoding.fusion, threads=threads)
+    return np.ascontiguousarray(centre_crop(encode(flow, encoding), encoding.input_px))
+
+
+def _checked(**pictures: np.ndarray) -> list[np.ndarray]:
+    """The pictures, contiguous as OpenCV wants them, or an error that names the culprit."""
+    shape = np.shape(pictures["apex"])
+    for name, picture in pictures.items():
+        if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.ndim != 2:
+            found = f"{picture.dtype} {picture.shape}" if isinstance(picture, np.ndarray) else type(picture).__name__
+            raise ImageError(f"{name} is {found}: pass a grey uint8 array of shape (H, W)")
+        if picture.shape != shape:
+            raise ImageError(f"{name} has shape {picture.shape}, apex {shape}: align the three pictures to one size")
+        if min(picture.shape) < SMALLEST_PX:
+            raise ImageError(f"{name} has shape {picture.shape}: flow needs at least {SMALLEST_PX} pixels a side")
+    return [np.ascontiguousarray(picture) for picture in pictures.values()]
+
+
+def _paint_uv_strain(field: np.ndarray, scale: float) -> np.ndarray:
+    return np.dstack([field / np.float32(scale), optical_strain(field)])
+
+
+def _paint_hsv(field: np.ndarray, scale: float) -> np.ndarray:
+    length, hue_deg = cv2.cartToPolar(field[..., 0], field[..., 1], angleInDegrees=True)
+    value = np.minimum(length / np.float32(scale), 1)
+    rgb = cv2.cvtColor(np.dstack([hue_deg, np.ones_like(value), value]), cv2.COLOR_HSV2RGB)
+    return (rgb - np.float32(0.5)) / np.float32(0.5)
+
+
+_PAINTERS: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {"uv_strain": _paint_uv_strain, "hsv": _paint_hsv}

@@ -1,0 +1,218 @@
+"""Weights files, and the class that turns three faces into probabilities. Knows nothing of training.
+
+    predictor = load("weights.safetensors")
+    predictor.predict(onset, apex, offset)          # {"negative": 0.81, "none": 0.04, ...}
+
+A weights file is safetensors; its metadata say everything that is needed to use it: architecture, options, labels,
+fusion, colours, scale_px, input_px, aligned_px, and a card for people. A file that says anything else is refused.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+
+from bowam_model.errors import ImageError, OptionError, WeightsError
+from bowam_model.flow import Encoding, network_input
+from bowam_model.network import Network, create_model
+
+SCHEMA = "bowam.weights/1"
+SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "bowam-nano.safetensors"
+BACKENDS = ("eager",)
+
+
+class Predictor:
+    """A network with its weights, ready to be asked.
+
+    Reproducible: pictures are computed one by one, with a fixed number of threads, so that an answer depends on its
+    three pictures alone, not on what shares its batch.
+
+    Attributes:
+        name: architecture, such as "bowam-nano".
+        labels: the classes, in the order of the outputs.
+        weights: "sha256:<hex>" of the file.
+        encoding: what the network sees of a flow.
+        card: what the file says about itself, Markdown.
+        network: in evaluation mode.
+    """
+
+    def __init__(
+        self, network: Network, *, labels: Sequence[str], encoding: Encoding, card: str, weights: str, threads: int = 1
+    ) -> None:
+        self.name = network.name
+        self.labels = tuple(labels)
+        self.weights = weights
+        self.backend = "eager"
+        self.encoding = encoding
+        self.card = card
+        self.network = network.eval().requires_grad_(False)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on CPUs
+        self._threads = threads
+
+    def warm_up(self) -> None:
+        """One answer about nothing, so that the first real one is not slower than the others."""
+        side = self.encoding.aligned_px
+        self.predict_batch(np.zeros((1, 3, side, side), np.uint8))
+
+    def predict(self, onset: np.ndarray, apex: np.ndarray, offset: np.ndarray) -> dict[str, float]:
+        """Probabilities by label.
+
+        Args:
+            onset, apex, offset: uint8 (240, 240), grey, in one common alignment.
+        Raises:
+            ImageError: a picture is not what it should be.
+        """
+        picture_CHW = network_input(onset, apex, offset, self.encoding, threads=self._threads)
+        with torch.inference_mode(), _threads(self._threads):
+            picture_BCHW = torch.from_numpy(picture_CHW)[None].contiguous(memory_format=torch.channels_last)
+            probabilities = self.network(picture_BCHW)[0].softmax(0)
+        return dict(zip(self.labels, probabilities.tolist(), strict=True))
+
+    def predict_batch(self, triples: np.ndarray) -> np.ndarray:
+        """The same for many.
+
+        Args:
+            triples: uint8 (B, 3, 240, 240): onset, apex, offset.
+        Returns:
+            float32 (B, K), in the order of `labels`.
+        Raises:
+            ImageError: the array is not what it should be.
+        """
+        if np.ndim(triples) != 4 or triples.shape[1] != 3:
+            raise ImageError(f"triples have shape {np.shape(triples)}: pass (B, 3, 240, 240), onset, apex, offset")
+        answers = [list(self.predict(*triple).values()) for triple in triples]
+        return np.asarray(answers, np.float32).reshape(len(triples), len(self.labels))
+
+
+def save(path: str | Path, network: Network, *, labels: Sequence[str], encoding: Encoding, card: str) -> None:
+    """Write a weights file, whole or not at all.
+
+    Args:
+        labels: the classes in the order of the outputs.
+        encoding: what the network was trained to see.
+        card: what people should know: data, figures, limits. Markdown.
+    Raises:
+        WeightsError: labels or encoding do not fit the network, or the file can't be written.
+    """
+    _check_fit(network, labels, encoding)
+    metadata = {
+        "schema": SCHEMA,
+        "architecture": network.name,
+        "options": json.dumps(network.options, sort_keys=True),
+        "labels": json.dumps(list(labels)),
+        **{key: json.dumps(value) for key, value in asdict(encoding).items()},
+        "card": card,
+    }
+    tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_bytes(_with_metadata(safetensors.torch.save(tensors), metadata))
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise WeightsError(f"can't write {path}: {error}") from error
+
+
+def load(path: str | Path | None = None, *, backend: str = "eager", threads: int = 1) -> Predictor:
+    """Read a weights file.
+
+    Args:
+        path: None takes the shipped weights.
+        backend: what computes the network; "eager" is PyTorch as it is.
+        threads: of PyTorch while it answers; 2 and more also compute both directions of flow at once.
+    Raises:
+        WeightsError: the file is missing, damaged, or does not fit the network that it names.
+        OptionError: the backend is unknown, or threads is not positive.
+    """
+    if backend not in BACKENDS:
+        raise OptionError(f"unknown backend {backend!r}: use one of {', '.join(BACKENDS)}")
+    if threads < 1:
+        raise OptionError(f"threads is {threads}: it must be at least 1")
+    path = SHIPPED_WEIGHTS if path is None else Path(path)
+    metadata, tensors, digest = _read(path)
+    try:
+        labels = [str(label) for label in json.loads(metadata["labels"])]
+        encoding = Encoding(**{key: json.loads(metadata[key]) for key in Encoding.__dataclass_fields__})
+        network = create_model(metadata["architecture"], len(labels), **json.loads(metadata["options"]))
+        card = metadata["card"]
+    except KeyError as error:
+        raise WeightsError(f"{path} lacks {error} in its metadata: was it written by bowam_model?") from error
+    except OptionError as error:
+        raise WeightsError(f"{path} asks for something that this version does not know: {error}") from error
+    except (json.JSONDecodeError, TypeError) as error:
+        raise WeightsError(f"{path} has damaged metadata: {error}") from error
+    _check_tensors(path, network, tensors)
+    network.load_state_dict(tensors)
+    _check_fit(network, labels, encoding)
+    return Predictor(network, labels=labels, encoding=encoding, card=card, weights=f"sha256:{digest}", threads=threads)
+
+
+def _with_metadata(file: bytes, metadata: dict[str, str]) -> bytes:
+    """Put metadata into a safetensors file. Its own writer shuffles them, and equal weights would differ in digest."""
+    length = int.from_bytes(file[:8], "little")
+    header = json.dumps({"__metadata__": metadata} | json.loads(file[8 : 8 + length])).encode()
+    header += b" " * (-len(header) % 8)  # the tensors stay aligned
+    return len(header).to_bytes(8, "little") + header + file[8 + length :]
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Any], str]:
+    """Metadata, tensors by name and the file's SHA-256."""
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        with safe_open(path, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+            tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 (no mapping)
+    except FileNotFoundError as error:
+        raise WeightsError(f"no weights at {path}: pass the path of a .safetensors file") from error
+    except OSError as error:
+        raise WeightsError(f"can't read weights from {path}: {error.strerror or error}") from error
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is no safetensors file, or is damaged: {error}") from error
+    if metadata.get("schema") != SCHEMA:
+        raise WeightsError(f"{path} has schema {metadata.get('schema')!r} in its metadata, not {SCHEMA!r}")
+    return metadata, tensors, digest
+
+
+def _check_fit(network: Network, labels: Sequence[str], encoding: Encoding) -> None:
+    settings = network.settings
+    if len(labels) != settings.num_classes or len(set(labels)) != len(labels):
+        raise WeightsError(
+            f"{len(set(labels))} different labels do not fit a network with {settings.num_classes} classes"
+        )
+    if encoding.channels != settings.in_channels:
+        raise WeightsError(
+            f"fusion {encoding.fusion!r} makes {encoding.channels} channels, the network takes {settings.in_channels}"
+        )
+
+
+def _check_tensors(path: Path, network: Network, tensors: dict[str, Any]) -> None:
+    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    found = {key: tuple(value.shape) for key, value in tensors.items()}
+    for key in sorted(expected.keys() | found.keys()):
+        if expected.get(key) != found.get(key):
+            raise WeightsError(
+                f"{path} does not fit {network.name}: {key} is {found.get(key, 'missing')}, "
+                f"the network has {expected.get(key, 'no such weight')}"
+            )
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """PyTorch's thread count belongs to the process and decides the last bits of a result: set it for each answer."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
