@@ -1,0 +1,251 @@
+"""One frame of the overlay: the picture with the followed face and what was recognised, the motion signal below it."""
+
+from collections.abc import Iterable, Sequence
+
+import cv2
+import msgspec
+import numpy as np
+
+from bowam_stream.clock import NS_PER_MS, NS_PER_SECOND
+from bowam_stream.messages import Event, Frame
+from bowam_stream.report import canvas
+from bowam_stream.report.canvas import FAINT, INK, PANEL, Colour, colour_of
+from bowam_stream.report.matching import Truth
+from bowam_stream.report.record import FaceRecord, FrameRecord
+
+PAST_S, FUTURE_S = 3.5, 1.5  # of the signal, around the time mark
+LINGER_NS = 800 * NS_PER_MS  # a banner stays this long after its offset, faded: 200 ms are too short to read
+MIN_WIDTH_PX, MAX_SIDE_PX = 480, 1920  # smaller pictures are enlarged so that the text fits, larger ones reduced
+FACE_BOX = np.array([[24, 8], [216, 8], [216, 232], [24, 232]], np.float64)  # corners in crop px
+SIGNAL_COLOUR: Colour = (56, 189, 248)
+THRESHOLD_COLOUR: Colour = (251, 191, 36)
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """A movement that is drawn."""
+
+    onset_ns: int
+    apex_ns: int
+    offset_ns: int
+    text: str
+    colour: Colour
+
+
+class Series(msgspec.Struct, frozen=True, kw_only=True):
+    """The signal of one face over the run; each float64 (frames with this face,), NaN where there is none."""
+
+    t_s: np.ndarray
+    signal: np.ndarray
+    threshold: np.ndarray
+
+
+def event_spans(events: Iterable[Event]) -> tuple[Span, ...]:
+    """Final events by onset; provisional and retracted ones are not drawn."""
+    spans = [
+        Span(
+            onset_ns=event.onset.t_ns,
+            apex_ns=event.apex.t_ns,
+            offset_ns=event.offset.t_ns,
+            text=_caption(event),
+            colour=colour_of(event.kind, event.label),
+        )
+        for event in events
+        if event.phase == "final" and event.offset is not None
+    ]
+    return tuple(sorted(spans, key=lambda span: (span.onset_ns, span.text)))
+
+
+def true_spans(truth: Truth | None) -> tuple[Span, ...]:
+    """The movements that are really there."""
+
+    def time_ns(frame: int) -> int:
+        assert truth is not None
+        return round(frame * NS_PER_SECOND / truth.fps)
+
+    return tuple(
+        Span(
+            onset_ns=time_ns(true.onset),
+            apex_ns=time_ns(true.apex),
+            offset_ns=time_ns(true.offset),
+            text=true.label or true.kind,
+            colour=colour_of(true.kind, true.label),
+        )
+        for true in (truth.events if truth else ())
+    )
+
+
+def series(records: Iterable[FrameRecord]) -> dict[int, Series]:
+    """Face -> its signal over the run."""
+    rows: dict[int, list[tuple[float, float, float]]] = {}
+    for record in records:
+        for face in record.faces:
+            signal, threshold = (np.nan if value is None else value for value in (face.signal, face.threshold))
+            rows.setdefault(face.track, []).append((record.t_ns / NS_PER_SECOND, signal, threshold))
+    columns = {track: np.array(values, np.float64).T for track, values in rows.items()}
+    return {track: Series(t_s=t_s, signal=signal, threshold=limit) for track, (t_s, signal, limit) in columns.items()}
+
+
+class Painter:
+    """Draws frame after frame of one run onto a canvas whose size follows from the first picture."""
+
+    def __init__(self, signals: dict[int, Series], found: Sequence[Span], true: Sequence[Span], rate_hz: float) -> None:
+        self._signals = signals
+        self._found = found
+        self._true = true
+        self._gap_s = max(2.5 / rate_hz, 0.05)  # the line is broken where rows are further apart
+        self._full_scale = _full_scale(signals)
+        self._size: tuple[int, int] | None = None  # of the picture on the canvas: width, height
+
+    def paint(self, frame: Frame, record: FrameRecord | None) -> np.ndarray:
+        """The canvas of one frame: uint8 (H, W, 3) RGB, H and W even, the same for all frames."""
+        height, width = frame.image.shape[:2]
+        if self._size is None:
+            self._lay_out(width, height)
+            assert self._size is not None
+        scale_x, scale_y = self._size[0] / width, self._size[1] / height
+        canvas_picture = np.empty((self._size[1] + self._panel_height, self._size[0], 3), np.uint8)
+        picture = canvas_picture[: self._size[1]]
+        picture[:] = _rgb(frame.image, self._size)
+        for face in record.faces if record else ():
+            self._draw_face(picture, face, np.diag([scale_x, scale_y]))
+        self._draw_banners(picture, frame.moment.t_ns)
+        state = next((face.state for face in record.faces), "no face") if record else "no face"
+        self._draw_panel(canvas_picture[self._size[1] :], frame, state)
+        return canvas_picture
+
+    def _lay_out(self, width: int, height: int) -> None:
+        scale = min(max(MIN_WIDTH_PX / width, 1.0), MAX_SIDE_PX / max(width, height))
+        self._size = (_even(width * scale), _even(height * scale))
+        self._text_px = int(np.clip(round(min(self._size) / 26), 13, 40))
+        self._panel_height = _even(self._text_px * 6.4)
+
+    def _draw_face(self, picture: np.ndarray, face: FaceRecord, scale: np.ndarray) -> None:
+        back = face.crop_to_source()
+        if back is None:
+            return
+
+        def place(points: np.ndarray) -> np.ndarray:
+            return (points @ back[:, :2].T + back[:, 2]) @ scale
+
+        corners = place(FACE_BOX)
+        low = np.maximum(np.floor(corners.min(axis=0)).astype(int) - 12, 0)
+        high = np.ceil(corners.max(axis=0)).astype(int) + 12
+        part = picture[low[1] : max(high[1], 0), low[0] : max(high[0], 0)]
+        if not part.size:
+            return
+        shade = part.copy()
+        thick = 1 if self._text_px < 24 else 2
+        for points in face.outlines().values():
+            canvas.line(shade, place(points) - low, INK, thick)
+        crop_px = float(np.linalg.norm(corners[1] - corners[0]) / np.ptp(FACE_BOX[:, 0]))
+        for name, middle in face.region_middles().items():
+            loud = min(face.regions.get(name, 0.0) / (face.threshold or self._full_scale), 2.0)
+            radius = (1.5 + 3.5 * loud) * max(crop_px, 0.6)
+            canvas.disc(shade, place(middle) - low, radius, THRESHOLD_COLOUR if loud >= 1 else SIGNAL_COLOUR)
+        part[:] = cv2.addWeighted(shade, 0.5, part, 0.5, 0)
+        for corner, before, after in zip(corners, np.roll(corners, 1, 0), np.roll(corners, -1, 0), strict=True):
+            ends = [corner + 0.12 * (other - corner) for other in (before, after)]
+            canvas.line(picture, np.array([ends[0], corner, ends[1]]), INK, thick + 1)
+
+    def _draw_banners(self, picture: np.ndarray, t_ns: int) -> None:
+        y = x = round(self._text_px * 0.7)
+        size_px = round(self._text_px * 1.35)
+        for span in self._found:
+            if not span.onset_ns <= t_ns <= span.offset_ns + LINGER_NS:
+                continue
+            after = max(t_ns - span.offset_ns, 0) / LINGER_NS
+            y += canvas.pill(
+                picture, span.text, (x, y), size_px, span.colour, 0.95 if after == 0 else 0.65 * (1 - after)
+            )
+            y += round(size_px * 0.3)
+
+    def _draw_panel(self, panel: np.ndarray, frame: Frame, state: str) -> None:
+        panel[:] = PANEL
+        height, width = panel.shape[:2]
+        text, pad = self._text_px, self._text_px // 2
+        x = pad + canvas.figures(panel, _clock(frame.moment.t_ns), (pad, pad // 2), text, INK)
+        x += round(text * 1.2)
+        x += canvas.write(panel, "frame ", (x, pad // 2), text, FAINT)
+        canvas.figures(panel, str(frame.moment.frame), (x, pad // 2), text, FAINT)
+        legend_x = x + canvas.text_size("frame 000000000", text)[0]
+        state_x = width - pad - canvas.text_size(state, text)[0]
+        canvas.write(panel, state, (state_x, pad // 2), text, FAINT)
+        self._draw_legend(panel, legend_x, state_x - 2 * text, pad // 2)
+
+        now_s = frame.moment.t_ns / NS_PER_SECOND
+        px_per_s = width / (PAST_S + FUTURE_S)
+        now_x = round(PAST_S * px_per_s)
+        top, lane = round(text * 1.9), max(text // 4, 3)
+        bottom = height - (3 * lane if self._true else lane)
+
+        def at(t_ns: int) -> int:
+            return round(now_x + (t_ns / NS_PER_SECOND - now_s) * px_per_s)
+
+        for span in self._found:
+            canvas.fill(panel, (at(span.onset_ns), top, at(span.offset_ns) + 1, bottom), span.colour, 0.28)
+            canvas.fill(panel, (at(span.apex_ns), top, at(span.apex_ns) + 1, bottom), span.colour, 0.9)
+        for span in self._true:
+            canvas.fill(
+                panel, (at(span.onset_ns), bottom + lane, at(span.offset_ns) + 1, bottom + 2 * lane), span.colour
+            )
+        for signal in self._signals.values():
+            self._draw_signal(panel, signal, now_s, now_x, px_per_s, top, bottom)
+        canvas.fill(panel, (now_x + 1, top, width, height), PANEL, 0.45)
+        canvas.fill(panel, (now_x, top, now_x + 1, height), INK, 0.9)
+
+    def _draw_legend(self, panel: np.ndarray, x: int, end_x: int, y: int) -> None:
+        """What the colours mean, as far as there is room."""
+        text = self._text_px
+        for name, colour in (("motion", SIGNAL_COLOUR), ("threshold", THRESHOLD_COLOUR), ("truth below", FAINT)):
+            needed = canvas.text_size(name, text)[0] + 2 * text
+            if x + needed > end_x or (colour is FAINT and not self._true):
+                return
+            canvas.fill(panel, (x, y + text // 2 + 1, x + text, y + text // 2 + 3), colour)
+            canvas.write(panel, name, (x + round(1.3 * text), y), text, FAINT)
+            x += needed + round(0.6 * text)
+
+    def _draw_signal(
+        self, panel: np.ndarray, rows: Series, now_s: float, now_x: int, px_per_s: float, top: int, bottom: int
+    ) -> None:
+        first, last = np.searchsorted(rows.t_s, (now_s - PAST_S - 0.1, now_s + FUTURE_S + 0.1))
+        t_s = rows.t_s[first:last]
+        broken = np.flatnonzero(np.diff(t_s) > self._gap_s) + 1
+        for values, colour, thick in (
+            (rows.threshold, THRESHOLD_COLOUR, 1),
+            (rows.signal, SIGNAL_COLOUR, 2),
+        ):
+            y = bottom - 1 - np.minimum(values[first:last] / self._full_scale, 1.0) * (bottom - top - 1)
+            for piece in np.split(np.column_stack([now_x + (t_s - now_s) * px_per_s, y]), broken):
+                canvas.line(panel, piece[~np.isnan(piece[:, 1])], colour, thick)
+
+
+def _full_scale(signals: dict[int, Series]) -> float:
+    """What the panel's height means: three thresholds, so that micro-expressions fill it; a macro is cut off."""
+    limits = np.concatenate([rows.threshold for rows in signals.values()] or [np.empty(0)])
+    values = np.concatenate([rows.signal for rows in signals.values()] or [np.empty(0)])
+    if np.isfinite(limits).any():
+        return max(3.0 * float(np.nanmedian(limits)), 1e-6)
+    return max(float(np.nanmax(values)) if np.isfinite(values).any() else 1.0, 1e-6)
+
+
+def _caption(event: Event) -> str:
+    if event.kind == "micro" and event.label is not None:
+        return event.label if event.confidence is None else f"{event.label}  {event.confidence:.0%}"
+    return {"macro": "macro-expression", "blink": "blink"}.get(event.kind or "", "micro-expression")
+
+
+def _clock(t_ns: int) -> str:
+    minutes, seconds = divmod(t_ns / NS_PER_SECOND, 60)
+    return f"{int(minutes):02d}:{seconds:06.3f}"
+
+
+def _even(length: float) -> int:
+    """libx264 with 4:2:0 colour takes even sides only."""
+    return max(2 * round(length / 2), 2)
+
+
+def _rgb(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    if image.shape[1::-1] != size:
+        smaller = size[0] < image.shape[1]
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+    return image if image.ndim == 3 else image[:, :, None]
