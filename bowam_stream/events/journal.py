@@ -1,0 +1,315 @@
+"""The event journal: what stands here is never lost, and never said twice.
+
+One SQLite file in WAL mode with synchronous=FULL: `append` returns once the event would survive a power cut, and only
+then is it published. A crash in between leaves a row that waits (`unpublished`). Readers never block the writer.
+
+    journal     one row: the journal's name, by which subscribers notice that another journal took its place
+    cameras     the last seq of each camera
+    events      content, written once; when it was published stands beside it
+    open        provisional events that no record has closed yet
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import msgspec
+
+from bowam_stream.errors import JournalError, TransportError
+from bowam_stream.events.schema import from_json, to_json
+from bowam_stream.messages import Delivery, Event
+
+VERSION = 1
+APPLICATION_ID = int.from_bytes(b"BWAM", "big")
+BUSY_TIMEOUT_S = 5.0  # how long a writer waits for another worker that writes to the same journal
+PAGE_EVENTS = 256  # read in one go
+
+_TABLES = """
+CREATE TABLE journal (name TEXT NOT NULL) STRICT;
+CREATE TABLE cameras (camera TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE events (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    camera TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    event_id TEXT NOT NULL,
+    phase TEXT NOT NULL,
+    content BLOB NOT NULL,
+    published_utc_ns INTEGER,
+    latency_ms REAL,
+    UNIQUE (camera, seq),
+    UNIQUE (event_id, phase)
+) STRICT;
+CREATE INDEX waiting ON events (position) WHERE published_utc_ns IS NULL;
+CREATE TABLE open (event_id TEXT PRIMARY KEY, camera TEXT NOT NULL, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+"""
+
+_HINTS = {
+    "SQLITE_FULL": "the disk is full; free some space and start again",
+    "SQLITE_READONLY": "it is read-only; give this user the right to write to the file and its folder",
+    "SQLITE_CANTOPEN": "it can't be opened; check that its folder exists and that this user may write there",
+    "SQLITE_PERM": "this user may not open it; change the file's permissions",
+    "SQLITE_NOTADB": "it is not a journal; choose another file",
+    "SQLITE_CORRUPT": "the file is damaged or cut off; restore a backup, or move it away and start a new one",
+    "SQLITE_BUSY": "another process holds it; end that process and start again",
+    "SQLITE_LOCKED": "another process holds it; end that process and start again",
+    "SQLITE_IOERR": "the disk does not read or write; check it (and its free space) and start again",
+}
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into one line that says what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        name = getattr(error, "sqlite_errorname", "")
+        hint = next((hint for code, hint in _HINTS.items() if name.startswith(code)), f"{error}")
+        raise JournalError(f"journal {path}: {hint}") from error
+    except TransportError as error:  # a row that is no event
+        raise JournalError(f"journal {path}: {_HINTS['SQLITE_CORRUPT']}") from error
+
+
+def _uri(path: Path, readonly: bool) -> str:
+    """SQLite's address of the file."""
+    if not readonly:
+        return f"{path.absolute().as_uri()}?mode=rwc"
+    # Readers of a WAL file put shared memory beside it. An archive lets them not, and needs it not: nobody writes there.
+    archived = not path.with_name(f"{path.name}-wal").exists() and not os.access(
+        path.absolute().parent, os.W_OK, effective_ids=True
+    )
+    return f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if archived else ''}"
+
+
+def _stored(content: bytes, published_utc_ns: int | None, latency_ms: float | None) -> Event:
+    """The event of a row, with its delivery once it was published."""
+    event = from_json(content)
+    if published_utc_ns is None:
+        return event
+    delivery = Delivery(published_utc_ns=published_utc_ns, latency_ms=latency_ms)
+    return msgspec.structs.replace(event, delivery=delivery)
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """Some events after a cursor, and where every camera stood at the same moment."""
+
+    events: tuple[Event, ...]
+    heads: dict[str, int]  # last seq of each camera
+    complete: bool  # nothing more follows
+
+
+class Journal:
+    """One journal file, open in one thread. As a context manager it closes itself.
+
+    Every method raises JournalError, with one line that says what to do, where the file can't be read or written.
+    """
+
+    def __init__(self, path: Path, *, cameras: Iterable[str] = (), readonly: bool = False) -> None:
+        """Open `path`, make it if it is new, and claim `cameras`. See `open_readonly` for readers."""
+        self.path = path
+        self._readonly = readonly
+        self._claims: dict[str, IO[str]] = {}
+        if path.is_dir():
+            raise JournalError(f"journal {path}: it is a folder; name a file in it")
+        with _explained(path):
+            self._db = sqlite3.connect(_uri(path, readonly), uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+        try:
+            with _explained(path):
+                self._prepare()
+            for camera in cameras:
+                self.claim(camera)
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def open_readonly(cls, path: Path) -> Self:
+        """Open an existing journal to read, while a worker writes to it or not."""
+        return cls(path, readonly=True)
+
+    def _prepare(self) -> None:
+        """Check that the file is ours and of our version; lay out a new one."""
+        if not self._readonly:
+            (mode,) = self._db.execute("PRAGMA journal_mode=WAL").fetchone()
+            if mode != "wal":
+                raise JournalError(f"journal {self.path}: this file system can't hold it safely; choose a local disk")
+            self._db.execute("PRAGMA synchronous=FULL")
+        # A write lock, so that two workers don't both lay out a new file, and so that a read-only one is noticed now.
+        with self._transaction("DEFERRED" if self._readonly else "IMMEDIATE"):
+            (tables,) = self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            if not tables and self._readonly:
+                raise JournalError(f"journal {self.path}: it is empty; start a worker first")
+            if not tables:
+                for statement in _TABLES.split(";\n"):
+                    self._db.execute(statement)
+                self._db.execute("INSERT INTO journal VALUES (?)", (secrets.token_hex(8),))
+                self._db.execute(f"PRAGMA application_id={APPLICATION_ID}")
+                self._db.execute(f"PRAGMA user_version={VERSION}")
+            if self._db.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
+                raise JournalError(f"journal {self.path}: it is a database of another program; choose another file")
+            (version,) = self._db.execute("PRAGMA user_version").fetchone()
+            if version != VERSION:
+                raise JournalError(
+                    f"journal {self.path}: it is of version {version} and this program writes version {VERSION}; "
+                    "open it with the program that wrote it, or start a new journal"
+                )
+        (self.name,) = self._db.execute("SELECT name FROM journal").fetchone()
+
+    @contextlib.contextmanager
+    def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
+        with _explained(self.path):
+            self._db.execute(f"BEGIN {kind}")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # SQLite has rolled back by itself where the disk is full
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def claim(self, camera: str) -> None:
+        """Make this journal object the only one that may append events of `camera`, until it closes or dies.
+
+        Raises JournalError where another worker holds the camera. The lock is the kernel's (flock): a killed worker
+        leaves none behind.
+        """
+        if camera in self._claims:
+            return
+        digest = hashlib.blake2b(camera.encode(), digest_size=6).hexdigest()
+        path = self.path.with_name(f"{self.path.name}-claim-{digest}")
+        try:
+            lock = path.open("a+")
+        except OSError as error:
+            raise JournalError(f"journal {self.path}: can't write {path.name} beside it: {error.strerror}") from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            holder = lock.read(100).strip() or "unknown"
+            lock.close()
+            raise JournalError(
+                f"camera {camera} belongs to another worker of journal {self.path} (process {holder}); "
+                "end that worker, or give the camera another name"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        self._claims[camera] = lock
+
+    def append(self, event: Event) -> Event | None:
+        """Store an event and give it the next seq of its camera; returns it as it will be published.
+
+        None if it is there already: the same phase of the same event, or any phase of an event that was closed. So a
+        recording can be fed again from its first frame. `event.seq` and `event.delivery` are ignored.
+        """
+        self.claim(event.camera)
+        with self._transaction():
+            known = self._db.execute(
+                "SELECT 1 FROM events WHERE event_id = ? AND phase IN (?, 'final', 'retracted')",
+                (event.event_id, event.phase),
+            ).fetchone()
+            if known:
+                return None
+            (seq,) = self._db.execute(
+                "INSERT INTO cameras VALUES (?, 1) ON CONFLICT DO UPDATE SET seq = seq + 1 RETURNING seq",
+                (event.camera,),
+            ).fetchone()
+            content = to_json(msgspec.structs.replace(event, seq=seq), delivery=False)
+            self._db.execute(
+                "INSERT INTO events (camera, seq, event_id, phase, content) VALUES (?, ?, ?, ?, ?)",
+                (event.camera, seq, event.event_id, event.phase, content),
+            )
+            if event.phase == "provisional":
+                self._db.execute("INSERT INTO open VALUES (?, ?, ?)", (event.event_id, event.camera, seq))
+            else:
+                self._db.execute("DELETE FROM open WHERE event_id = ?", (event.event_id,))
+        return from_json(content)
+
+    def mark_published(self, event: Event) -> None:
+        """Note that `event` went out, with the delivery that it carried."""
+        assert event.delivery is not None, "only a published event has a delivery"
+        with self._transaction():
+            self._db.execute(
+                "UPDATE events SET published_utc_ns = ?, latency_ms = ? WHERE camera = ? AND seq = ?",
+                (event.delivery.published_utc_ns, event.delivery.latency_ms, event.camera, event.seq),
+            )
+
+    def unpublished(self) -> list[Event]:
+        """Events of the claimed cameras that were stored but, as far as we know, never published; oldest first."""
+        return [
+            event
+            for event in self._select("WHERE published_utc_ns IS NULL ORDER BY position")
+            if event.camera in self._claims
+        ]
+
+    def open_provisionals(self, camera: str | None = None) -> list[Event]:
+        """Provisional events that no final or retracted record has closed yet, oldest first."""
+        return self._select(
+            "WHERE event_id IN (SELECT event_id FROM open WHERE ?1 IS NULL OR camera = ?1)"
+            " AND phase = 'provisional' ORDER BY position",
+            camera,
+        )
+
+    def heads(self) -> dict[str, int]:
+        """The last seq of each camera."""
+        with _explained(self.path):
+            return dict(self._db.execute("SELECT camera, seq FROM cameras ORDER BY camera").fetchall())
+
+    def page(self, since: Mapping[str, int], *, cameras: Iterable[str] | None = None, limit: int = PAGE_EVENTS) -> Page:
+        """Up to `limit` events after the cursor `since` (camera -> last seq known), camera by camera, in order of seq.
+
+        A camera that `since` does not name starts from its first event; `cameras` leaves out all others.
+        """
+        events: list[Event] = []
+        with self._transaction("DEFERRED"):
+            heads = self.heads()
+            wanted = sorted(heads.keys() & set(cameras)) if cameras is not None else sorted(heads)
+            behind = [camera for camera in wanted if heads[camera] > since.get(camera, 0)]
+            for camera in behind:
+                room = limit - len(events) + 1  # one more than asked for tells whether anything follows
+                events += self._select(
+                    "WHERE camera = ? AND seq > ? ORDER BY seq LIMIT ?", camera, since.get(camera, 0), room
+                )
+        return Page(events=tuple(events[:limit]), heads=heads, complete=len(events) <= limit)
+
+    def since(self, since: Mapping[str, int] | None = None, *, cameras: Iterable[str] | None = None) -> Iterator[Event]:
+        """All events after the cursor `since`, camera by camera, in order of seq; memory stays bounded.
+
+        No read transaction is held open between pages, so a slow reader never keeps the file from shrinking.
+        """
+        cursor = dict(since or {})
+        wanted = None if cameras is None else list(cameras)
+        complete = False
+        while not complete:
+            page = self.page(cursor, cameras=wanted)
+            complete = page.complete
+            for event in page.events:
+                cursor[event.camera] = event.seq
+                yield event
+
+    def _select(self, clause: str, *values: object) -> list[Event]:
+        with _explained(self.path):
+            rows = self._db.execute(f"SELECT content, published_utc_ns, latency_ms FROM events {clause}", values)
+            return [_stored(*row) for row in rows]
+
+    def close(self) -> None:
+        """Release the file and the claims."""
+        with _explained(self.path):
+            self._db.close()
+        for lock in self._claims.values():
+            lock.close()
+        self._claims.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
