@@ -10,8 +10,8 @@ import numpy as np
 CROP_PX = 240
 
 # Points that no muscle moves: eye corners, bridge and sides of the nose, temples. Rows: Face Mesh index, x, y, z in
-# crop pixels, z towards the back of the head. Mean of 51 neutral, frontal faces (Face Research Lab London Set) under Face
-# Mesh after similarity alignment, made symmetric about x = 120.
+# crop pixels, z towards the back of the head. Mean of 51 neutral, frontal faces (Face Research Lab London Set) under
+# Face Mesh after similarity alignment, made symmetric about x = 120.
 _RIGID = np.array(
     [
         (133, 100.0, 84.0, 0.0), (362, 140.0, 84.0, 0.0),
@@ -62,7 +62,9 @@ def crop_face(grey: np.ndarray, transform: np.ndarray, crop_px: int = CROP_PX) -
     scale = float(np.hypot(transform[0, 0], transform[1, 0]))
     n = min(max(2, int(np.ceil(1.0 / scale))), 8)
     fine = transform * n
-    fine[:, 2] += (n - 1) / 2  # pixel centres are at integers: crop pixel i covers fine pixels n i .. n i + n - 1
+    fine[:, 2] = (
+        fine[:, 2] + (n - 1) / 2
+    )  # pixel centres are at integers: crop pixel i covers fine pixels n i .. n i + n - 1
     sampled = cv2.warpAffine(grey, fine, (crop_px * n, crop_px * n), flags=cv2.INTER_LINEAR)
     return cv2.resize(sampled, (crop_px, crop_px), interpolation=cv2.INTER_AREA)
 

@@ -1,0 +1,44 @@
+"""How a word on the command line becomes a source.
+
+interview.mp4               a recording
+sub01/EP02_01f              a folder of numbered images (their rate must be given)
+0, /dev/video0              a webcam
+rtsp://user:pw@host/stream  a network camera
+test://pattern?frames=90    a test pattern whose pixels carry the frame number
+"""
+
+import re
+from pathlib import Path
+
+from bowam_stream.capture.camera import NetworkCamera, Webcam
+from bowam_stream.capture.images import ImageFolder
+from bowam_stream.capture.pattern import Pattern
+from bowam_stream.capture.recording import Recording
+from bowam_stream.capture.source import Clocks, Source, SourceSettings, redact
+from bowam_stream.errors import SourceError
+
+
+_SETTINGS, _CLOCKS = SourceSettings(), Clocks()
+
+
+def open_source(spec: str, settings: SourceSettings = _SETTINGS, clocks: Clocks = _CLOCKS) -> Source:
+    """The source that `spec` names. Raise SourceError, in one line, if it can't be opened.
+
+    A camera is connected when it is iterated, not here.
+    """
+    if settings.loops < 1:
+        raise SourceError(f"a recording can't be played {settings.loops} times; --loops is 1 or more")
+    if spec.startswith("test:"):
+        return Pattern(spec, settings)
+    if spec.startswith(("rtsp://", "rtsps://")):
+        return NetworkCamera(spec, settings, clocks)
+    if re.fullmatch(r"\d+|/dev/video\d+", spec):
+        return Webcam(spec, settings, clocks)
+    if "://" in spec:
+        raise SourceError(f"{redact(spec)}: unknown kind of source; use a file, a folder, a camera number or rtsp://")
+    path = Path(spec).expanduser()
+    if path.is_dir():
+        return ImageFolder(path, settings)
+    if path.is_file():
+        return Recording(path, settings)
+    raise SourceError(f"{spec}: {'neither a file nor a folder' if path.exists() else 'no such file or folder'}")

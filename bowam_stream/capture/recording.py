@@ -1,0 +1,192 @@
+"""A video file through PyAV: every frame with its true presentation time, upright and progressive.
+
+Before frame 0 the file is read once without decoding, which tells how many frames will come and whether the end is
+missing. Decoding goes on as far as it can: what is damaged is skipped, counted and marked.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import msgspec
+import numpy as np
+
+from bowam_stream.capture.source import SourceSettings
+from bowam_stream.capture.timeline import Timeline
+from bowam_stream.clock import NS_PER_SECOND
+from bowam_stream.errors import SourceError
+from bowam_stream.messages import Frame, Moment
+
+_LOST_END_S = 0.5  # a file whose packets end this much before its stated duration has lost its end
+_SQUARE = Fraction(1, 50)  # pixels whose sides differ by less are taken as square
+_DEFAULT_RATE_HZ = 25.0  # of a bare bit stream that states no rate
+
+
+class Survey(msgspec.Struct, frozen=True, kw_only=True):
+    """What reading the packets without decoding them tells."""
+
+    rate_hz: float | None
+    packets: int  # of the video stream, without those that are not shown
+    timestamps: bool
+    truncated: bool
+
+
+class Recording:
+    """The frames of a video file."""
+
+    live = False
+
+    def __init__(self, path: Path, settings: SourceSettings) -> None:
+        """Raise SourceError if the file is no video, holds no frame, or can't be read."""
+        if settings.rate_hz is not None and not 0 < settings.rate_hz <= 10_000:
+            raise SourceError(f"{path.name}: --rate {settings.rate_hz:g} is not a frame rate")
+        self.name = path.name
+        self.late_quality: tuple[str, ...] = ()
+        self.skipped_packets = 0  # of the last iteration: packets that could not be decoded
+        self._path, self._settings = path, settings
+        survey = _survey(path, settings)
+        self.rate_hz = survey.rate_hz if survey.timestamps else settings.rate_hz or survey.rate_hz or _DEFAULT_RATE_HZ
+        self.frames = survey.packets * settings.loops
+        self.quality = (*(["truncated"] * survey.truncated), *(["no_timestamps"] * (not survey.timestamps)))
+        with path.open("rb") as file:
+            self.digest = hashlib.file_digest(file, "sha256").hexdigest()
+
+    def __iter__(self) -> Iterator[Frame]:
+        self.late_quality, self.skipped_packets, number, start_ns = (), 0, 0, 0
+        for _ in range(self._settings.loops):
+            timeline = Timeline(round(NS_PER_SECOND / (self.rate_hz or _DEFAULT_RATE_HZ)), start_ns)
+            for stamp_s, image, quality in self._decode():
+                t_ns, mended = timeline.push(stamp_s)
+                if mended and "no_timestamps" not in self.quality:
+                    quality = (*quality, "bad_timestamp")
+                for word in quality:
+                    if word not in self.late_quality:
+                        self.late_quality = (*self.late_quality, word)
+                yield Frame(moment=Moment(frame=number, t_ns=t_ns), image=image, quality=quality)
+                number += 1
+            if not number:
+                raise SourceError(f"{self.name}: not one frame can be decoded; check that it plays elsewhere")
+            start_ns = timeline.next_ns
+
+    def _decode(self) -> Iterator[tuple[Fraction | None, np.ndarray, tuple[str, ...]]]:
+        """Timestamp in seconds, image and faults of every frame, in presentation order."""
+        import av
+
+        with _opened(self._path) as container:
+            stream = _video_stream(container, self._path)
+            stream.thread_type, stream.thread_count = "AUTO", self._settings.decode_threads
+            broken = False
+            packets = container.demux(stream)
+            while True:
+                try:
+                    packet = next(packets)
+                except StopIteration:
+                    return
+                except av.error.FFmpegError:
+                    self.late_quality = (*self.late_quality, "truncated")
+                    return
+                try:
+                    pictures = packet.decode()
+                except av.error.FFmpegError:
+                    self.skipped_packets += 1
+                    broken = True
+                    continue
+                for picture in pictures:
+                    stamp_s = None if picture.pts is None else picture.pts * picture.time_base
+                    yield (
+                        stamp_s,
+                        to_image(picture, stream.sample_aspect_ratio),
+                        ("damaged",) if broken or picture.is_corrupt else (),
+                    )
+                    broken = False
+
+
+def _survey(path: Path, settings: SourceSettings) -> Survey:
+    import av
+
+    with _opened(path) as container:
+        stream = _video_stream(container, path)
+        packets, stamped, broken, end_s = 0, 0, False, Fraction(0)
+        try:
+            for packet in container.demux():
+                if not packet.size:
+                    continue
+                if packet.pts is not None:
+                    end_s = max(end_s, (packet.pts + (packet.duration or 0)) * packet.time_base)
+                if packet.stream_index == stream.index:
+                    packets += not packet.is_discard
+                    stamped += packet.pts is not None
+                    broken = packet.is_corrupt
+        except av.error.FFmpegError:
+            broken = True
+        if not packets:
+            raise SourceError(f"{path.name}: the video holds no frames")
+        stated_s = Fraction((container.start_time or 0) + (container.duration or 0), av.time_base)
+        rate = stream.average_rate or stream.guessed_rate
+        return Survey(
+            rate_hz=float(rate) if rate else None,
+            packets=packets,
+            timestamps=stamped > 0,
+            truncated=broken
+            or (stamped > 0 and container.duration is not None and end_s < stated_s - Fraction(_LOST_END_S)),
+        )
+
+
+def _opened(path: Path) -> Any:
+    try:
+        import av
+    except ImportError as error:
+        raise SourceError(f"video needs the extra [capture] ({error}): pip install 'bowam-stream[capture]'") from error
+    if not path.stat().st_size:
+        raise SourceError(f"{path.name}: the file is empty")
+    try:
+        # Only this file is read, even where a playlist inside it names others.
+        return av.open(str(path), options={"protocol_whitelist": "file"}, metadata_errors="ignore")
+    except av.error.FFmpegError as error:
+        raise SourceError(
+            f"{path.name}: no video, or cut off before its table of contents ({error.strerror}); "
+            "check that it plays elsewhere, or copy it again"
+        ) from error
+    except OSError as error:
+        raise SourceError(f"{path.name}: {error.strerror}") from error
+
+
+def _video_stream(container: Any, path: Path) -> Any:
+    from av.stream import Disposition
+
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic:  # the cover of a song
+            if stream.codec_context is None:
+                raise SourceError(f"{path.name}: its video codec is not known here; convert it to H.264")
+            return stream
+    if container.streams.audio:
+        raise SourceError(f"{path.name}: holds sound but no video")
+    raise SourceError(f"{path.name}: holds no video stream")
+
+
+def to_image(picture: Any, aspect: Fraction | None) -> np.ndarray:
+    """As it is meant to be seen: uint8 grey (H, W) or RGB (H, W, 3), square pixels, upright, without comb lines.
+
+    `aspect` is the width of a stored pixel over its height, None if unknown.
+    """
+    layout = "gray" if picture.format.name.startswith("gray") else "rgb24"
+    width = picture.width if not aspect or abs(aspect - 1) < _SQUARE else round(picture.width * aspect)
+    image: np.ndarray = picture.to_ndarray(format=layout, width=width, threads=1)
+    if picture.interlaced_frame:
+        image = _one_field(image)
+    if picture.rotation % 360:
+        # libav states the angle that turns the picture upright, counter-clockwise.
+        image = np.ascontiguousarray(np.rot90(image, round(picture.rotation / 90) % 4))
+    return image
+
+
+def _one_field(image: np.ndarray) -> np.ndarray:
+    """Two fields were taken one after the other: keep the even lines and put the mean of their neighbours between."""
+    even = image[0::2]
+    below = np.concatenate([even[1:], even[-1:]])
+    result = image.copy()
+    result[1::2] = cv2.addWeighted(even, 0.5, below, 0.5, 0)[: result[1::2].shape[0]]
+    return result
