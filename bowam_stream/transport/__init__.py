@@ -1,0 +1,51 @@
+"""How aligned frames travel from capture to worker.
+
+settings.py    everything that can be set           interface.py   what every sender and receiver does
+codec.py       messages <-> multipart, validated    inbox.py       where live frames wait, and are dropped by age
+live.py        PUB/SUB: lossy, young, counted       replay.py      ROUTER/DEALER with credits: nothing is lost
+memory.py      both, without sockets                sockets.py     how every socket is set up
+"""
+
+from bowam_stream.errors import ConfigError
+from bowam_stream.transport.codec import MAX_FACES, Message, decode, encode
+from bowam_stream.transport.interface import Drops, FrameReceiver, FrameSender, Observer, Rewind
+from bowam_stream.transport.live import LiveReceiver, LiveSender
+from bowam_stream.transport.memory import memory_link
+from bowam_stream.transport.replay import ReplayReceiver, ReplaySender
+from bowam_stream.transport.settings import TransportSettings
+
+__all__ = [
+    "MAX_FACES",
+    "Drops",
+    "FrameReceiver",
+    "FrameSender",
+    "Message",
+    "Observer",
+    "Rewind",
+    "TransportSettings",
+    "decode",
+    "encode",
+    "memory_link",
+    "open_receiver",
+    "open_sender",
+]
+
+
+def open_sender(settings: TransportSettings, *, lossless: bool) -> FrameSender:
+    """Listen at `settings.endpoint`. Raises AddressInUse, or TransportError for an address that can't be used."""
+    return ReplaySender(settings) if lossless else LiveSender(settings)
+
+
+def open_receiver(settings: TransportSettings, *, lossless: bool, observer: Observer | None = None) -> FrameReceiver:
+    """Connect to `settings.connect`, or to `settings.endpoint` where that is empty; captures may come later.
+
+    Losses and links are told to `observer`. Raises ConfigError for several recordings at once, TransportError for what
+    is no address.
+    """
+    endpoints = settings.connect or (settings.endpoint,)
+    observer = observer or Drops()
+    if not lossless:
+        return LiveReceiver(endpoints, settings, observer)
+    if len(endpoints) > 1:
+        raise ConfigError(f"a worker takes one recording at a time, not {len(endpoints)}; start a worker for each")
+    return ReplayReceiver(endpoints[0], settings, observer)

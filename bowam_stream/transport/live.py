@@ -1,0 +1,184 @@
+"""Live frames: PUB in the capture, SUB in the worker. Lossy by design, and honest about it.
+
+The sender never waits: what a slow worker does not fetch is dropped by ZeroMQ and shows as a jump of `seq`. The
+receiver drains its socket in a thread of its own into an Inbox, so that what is dropped there is chosen by age.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+import zmq
+
+from bowam_stream import clock
+from bowam_stream.addresses import bind
+from bowam_stream.clock import NS_PER_MS
+from bowam_stream.errors import TransportError
+from bowam_stream.messages import AlignedFrame, EndOfStream, Hello
+from bowam_stream.transport.codec import TOPIC, Message, decode, encode, stamped
+from bowam_stream.transport.inbox import Inbox
+from bowam_stream.transport.interface import MALFORMED, STAGE, UNKNOWN_CAMERA, Observer, StreamState
+from bowam_stream.transport.settings import TransportSettings
+from bowam_stream.transport.sockets import LINK_EVENTS, Socket, connect, new_socket, read_link
+
+log = logging.getLogger(__name__)
+
+END_LINGER_MS = 200  # how long the end of a stream may still be on its way when everything else is closed
+
+
+class LiveSender:
+    """Publishes one camera to any number of workers, and never waits for them."""
+
+    def __init__(self, settings: TransportSettings, *, now_ns: Callable[[], int] = clock.monotonic_ns) -> None:
+        self._now_ns = now_ns
+        self._hello_every_ns = settings.hello_every_ms * NS_PER_MS
+        self._stream: StreamState | None = None
+        self._hello_due_ns = 0
+        self._context: zmq.Context[Socket] = zmq.Context()
+        # XPUB is a PUB that tells who subscribes, and VERBOSE tells every one: each gets the hello with the next frame.
+        self._socket = new_socket(self._context, zmq.XPUB, settings)
+        self._socket.setsockopt(zmq.XPUB_VERBOSE, 1)
+        self._socket.setsockopt(zmq.SNDHWM, settings.queue_frames)
+        self._socket.setsockopt(zmq.SNDBUF, settings.kernel_buffer_bytes)
+        try:
+            self.endpoint = bind(self._socket, settings.endpoint, insecure=settings.insecure)
+        except TransportError:
+            self.close()
+            raise
+
+    def open(self, hello: Hello) -> None:
+        """Begin a stream; one that is still open ends as `interrupted`."""
+        if self._stream is not None:
+            self._publish(self._stream.interrupted())
+        self._stream = StreamState(hello)
+        self._hello_due_ns = 0
+        self._repeat_hello()
+
+    def send(self, frame: AlignedFrame) -> None:
+        """Publish `frame` to whoever keeps up."""
+        if self._stream is None:
+            raise TransportError("no stream is open: call open(hello) before send(frame)")
+        self._repeat_hello()
+        self._publish(stamped(frame, self._now_ns()))
+        self._stream.sent(frame)
+
+    def close(self, end: EndOfStream | None = None) -> None:
+        """Publish `end`, if given, and release the socket."""
+        if self._context.closed:
+            return
+        if end is not None:
+            self._publish(end)
+        self._stream = None
+        self._socket.close(linger=END_LINGER_MS if end is not None else 0)
+        self._context.term()
+
+    def _repeat_hello(self) -> None:
+        assert self._stream is not None
+        now_ns = self._now_ns()
+        joined = False
+        while self._socket.poll(0):
+            self._socket.recv(zmq.NOBLOCK)  # a subscription; what it says does not matter, since there is one topic
+            joined = True
+        if joined or now_ns >= self._hello_due_ns:
+            self._publish(self._stream.hello)
+            self._hello_due_ns = now_ns + self._hello_every_ns
+
+    def _publish(self, message: Message) -> None:
+        self._socket.send_multipart(encode(message), zmq.NOBLOCK, copy=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class LiveReceiver:
+    """Receives any number of cameras from any number of captures."""
+
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        settings: TransportSettings,
+        observer: Observer,
+        *,
+        now_ns: Callable[[], int] = clock.monotonic_ns,
+    ) -> None:
+        self._observer = observer
+        self._inbox = Inbox(settings, observer, now_ns)
+        self._malformed = 0
+        self._context: zmq.Context[Socket] = zmq.Context()
+        socket = new_socket(self._context, zmq.SUB, settings)
+        socket.setsockopt(zmq.RCVHWM, settings.queue_frames)
+        socket.setsockopt(zmq.RCVBUF, settings.kernel_buffer_bytes)
+        socket.setsockopt(zmq.SUBSCRIBE, TOPIC)
+        try:
+            monitor = socket.get_monitor_socket(LINK_EVENTS)
+            for endpoint in endpoints:
+                connect(socket, endpoint)
+        except TransportError:
+            self._context.destroy(linger=0)
+            raise
+        self._thread = threading.Thread(target=self._drain, args=(socket, monitor), name="bowam-frames", daemon=True)
+        self._thread.start()
+
+    def receive(self, timeout_s: float) -> Message | None:
+        """The next message that is young enough, cameras taking turns; None if none comes within `timeout_s`."""
+        return self._inbox.take(timeout_s)
+
+    def waiting(self, camera: str) -> int:
+        """Frames of `camera` that wait in this process."""
+        return self._inbox.waiting(camera)
+
+    def acknowledge(self, end: EndOfStream) -> None:
+        """Nobody waits for it."""
+
+    def close(self) -> None:
+        """Stop receiving; what waits is forgotten."""
+        if not self._context.closed:
+            self._context.term()  # wakes the thread, which closes its sockets, for which this waits
+            self._thread.join()
+
+    def _drain(self, socket: Socket, monitor: Socket) -> None:
+        """The receiving thread: it alone touches the sockets."""
+        poller = zmq.Poller()
+        poller.register(socket, zmq.POLLIN)
+        poller.register(monitor, zmq.POLLIN)
+        try:
+            while True:
+                for ready, _ in poller.poll():
+                    if ready is monitor:
+                        self._observer.link(*read_link(monitor))
+                    else:
+                        self._take([frame.buffer for frame in socket.recv_multipart(zmq.NOBLOCK, copy=False)])
+        except zmq.ContextTerminated:
+            pass
+        except Exception as error:  # a bug must reach the worker's thread, which would wait for ever
+            log.exception("the receiving thread broke")
+            self._inbox.fail(error)
+        finally:
+            monitor.close(0)
+            socket.close(0)
+
+    def _take(self, parts: list[memoryview]) -> None:
+        try:
+            self._inbox.push(decode(parts))
+        except TransportError as error:
+            self._malformed += 1
+            self._observer.dropped(UNKNOWN_CAMERA, STAGE, MALFORMED)
+            if (
+                self._malformed & (self._malformed - 1) == 0
+            ):  # the 1st, 2nd, 4th, 8th ...: a flood must not fill the log
+                log.warning("message %d that can't be read: %s", self._malformed, error)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

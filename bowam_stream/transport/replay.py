@@ -1,0 +1,311 @@
+"""Recordings: every frame once, in order, and never more under way than the worker gave credits for.
+
+    worker (DEALER, connects)                     capture (ROUTER, binds)
+    [run, Ready(credits=16)]  ------------------>
+                              <------------------ [run, Hello] [run, AlignedFrame] ...     one credit each
+    [run, Credit]             ------------------>                                          for every message taken
+                              <------------------ [run, EndOfStream]
+    [run, Done(session)]      ------------------> all that follows from the stream is safe
+
+`run` is a random name that a worker chooses for every connection: what belongs to an earlier one is ignored. A worker
+that comes (back) while the capture is feeding makes the sender raise Rewind; a second one is refused while the first is
+connected. Heartbeats end the connection of a peer that hangs.
+"""
+
+import logging
+import math
+import secrets
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import msgspec
+import zmq
+
+from bowam_stream.addresses import bind
+from bowam_stream.errors import TransportError
+from bowam_stream.messages import AlignedFrame, EndOfStream, Hello
+from bowam_stream.transport.codec import Message, Part, decode, encode, stamped
+from bowam_stream.transport.interface import Observer, Rewind
+from bowam_stream.transport.settings import TransportSettings
+from bowam_stream.transport.sockets import LINK_EVENTS, Socket, connect, new_socket, read_link
+
+log = logging.getLogger(__name__)
+
+RUN_BYTES = 8
+MAX_CONTROL_BYTES = 4096
+DONE_LINGER_MS = 2000  # how long `Done` may still be on its way when the worker closes
+
+
+class Control(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="schema"):
+    """What the two ends tell each other beside messages."""
+
+
+class Ready(Control, frozen=True, tag="bowam.ready/1"):
+    """Worker: I take `credits` messages from the beginning of the recording."""
+
+    credits: int
+
+
+class Credit(Control, frozen=True, tag="bowam.credit/1"):
+    """Worker: I took one message."""
+
+
+class Done(Control, frozen=True, tag="bowam.done/1"):
+    """Worker: all that follows from the stream is safe."""
+
+    session: str
+
+
+class Ping(Control, frozen=True, tag="bowam.ping/1"):
+    """Capture: are you there? ZeroMQ answers, by finding the connection or not."""
+
+
+class Refused(Control, frozen=True, tag="bowam.refused/1"):
+    """Capture: go away."""
+
+    reason: str
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Ready | Credit | Done | Ping | Refused)
+
+
+def _read_control(part: bytes) -> Control | None:
+    """The control message in `part`, None if it is none."""
+    if len(part) > MAX_CONTROL_BYTES:
+        return None
+    try:
+        return _decoder.decode(part)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+class Peer(msgspec.Struct):
+    """The worker that is being fed."""
+
+    identity: bytes  # of its connection: ROUTER gives every connection another one
+    run: bytes
+    credits: int
+    done: str | None = None  # the session that it said Done to
+
+
+class ReplaySender:
+    """Feeds one recording to one worker."""
+
+    def __init__(self, settings: TransportSettings) -> None:
+        self._settings = settings
+        self._peer: Peer | None = None
+        self._opened = False
+        self._greeted = False  # a worker got the hello: when another one comes, all begins anew
+        self._context: zmq.Context[Socket] = zmq.Context()
+        self._socket = new_socket(self._context, zmq.ROUTER, settings)
+        self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)  # sending to a worker that is gone is an error, not silence
+        self._socket.setsockopt(zmq.SNDHWM, 0)  # credits bound what is under way
+        try:
+            self.endpoint = bind(self._socket, settings.endpoint, insecure=settings.insecure)
+        except TransportError:
+            self.close()
+            raise
+
+    def open(self, hello: Hello) -> None:
+        """Begin the recording: wait for a worker and greet it. Raises TransportError if none comes."""
+        self._opened, self._greeted = True, False
+        self._transmit(hello)
+        self._greeted = True
+
+    def send(self, frame: AlignedFrame) -> None:
+        """Send one frame as soon as there is a credit. Raises Rewind, or TransportError after too long a silence."""
+        if not self._opened:
+            raise TransportError("no stream is open: call open(hello) before send(frame)")
+        self._transmit(stamped(frame, time.monotonic_ns()))
+
+    def close(self, end: EndOfStream | None = None) -> None:
+        """Send `end`, if given, and wait until the worker acknowledged it; then release the socket."""
+        if self._context.closed:
+            return
+        if end is not None:
+            self._transmit(end)
+            self._wait("acknowledge the end of the recording", lambda peer: peer.done == end.session)
+        self._socket.close(linger=0)
+        self._context.term()
+
+    def _transmit(self, message: Message) -> None:
+        """Send `message` for one credit."""
+        parts = encode(message)
+        self._read_waiting()
+        while True:
+            peer = self._wait("ask for the next frame", lambda peer: peer.credits > 0)
+            if self._send(peer, *parts):
+                peer.credits -= 1
+                return
+
+    def _wait(self, what: str, fulfilled: Callable[[Peer], bool]) -> Peer:
+        """The worker, once it did what we wait for. Raises Rewind or TransportError."""
+        patience_s, silent_s = self._settings.patience_ms / 1000, 0.0
+        while self._peer is None or not fulfilled(self._peer):
+            if silent_s >= patience_s:
+                who = "no worker" if self._peer is None else "the worker didn't"
+                verb = "came to " if self._peer is None else ""
+                raise TransportError(
+                    f"{who} {verb}{what} at {self.endpoint} for {patience_s:.0f} s; start it, or see what it logged"
+                )
+            started_s = time.monotonic()
+            if self._socket.poll(self._settings.heartbeat_ms):
+                self._read_waiting()
+                silent_s = 0.0
+            else:
+                silent_s += time.monotonic() - started_s
+                if self._peer is not None:
+                    self._send(self._peer, _encoder.encode(Ping()))
+        return self._peer
+
+    def _read_waiting(self) -> None:
+        """Handle all that workers sent. Raises Rewind if another one takes over."""
+        while self._socket.poll(0):
+            parts = self._socket.recv_multipart(zmq.NOBLOCK)
+            control = _read_control(parts[2]) if len(parts) == 3 and len(parts[1]) == RUN_BYTES else None
+            peer = self._peer
+            if isinstance(control, Ready):
+                self._welcome(Peer(parts[0], parts[1], min(max(control.credits, 1), self._settings.credits)))
+            elif peer is None or (peer.identity, peer.run) != (parts[0], parts[1]):
+                log.debug("ignored a message from a stranger or an earlier connection")
+            elif isinstance(control, Credit):
+                peer.credits = min(peer.credits + 1, self._settings.credits)
+            elif isinstance(control, Done):
+                peer.done = control.session
+
+    def _welcome(self, newcomer: Peer) -> None:
+        peer = self._peer
+        if peer is not None and peer.identity != newcomer.identity and self._send(peer, _encoder.encode(Ping())):
+            log.warning("refused a second worker at %s", self.endpoint)
+            reason = f"{self.endpoint} already feeds a worker; stop that one, or read another recording"
+            self._send(newcomer, _encoder.encode(Refused(reason)))
+            return
+        self._peer = newcomer
+        if self._greeted:
+            self._greeted = False
+            raise Rewind
+
+    def _send(self, peer: Peer, *parts: Part) -> bool:
+        """Whether `peer` is still connected."""
+        try:
+            self._socket.send_multipart([peer.identity, peer.run, *parts], zmq.NOBLOCK, copy=False)
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise
+            if peer is self._peer:
+                log.warning("the worker at %s is gone; waiting for one", self.endpoint)
+                self._peer = None
+            return False
+        return True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class ReplayReceiver:
+    """Takes one recording after the other from one address, and loses nothing."""
+
+    def __init__(self, endpoint: str, settings: TransportSettings, observer: Observer) -> None:
+        self._endpoint = endpoint
+        self._settings = settings
+        self._observer = observer
+        self._run = b""
+        self._connected = False
+        self._acknowledged = False  # nothing is owed to us: no capture has to be there
+        self._silent_s = 0.0
+        self._context: zmq.Context[Socket] = zmq.Context()
+        self._socket = new_socket(self._context, zmq.DEALER, settings)
+        try:
+            self._monitor = self._socket.get_monitor_socket(LINK_EVENTS)
+            connect(self._socket, endpoint)
+        except TransportError:
+            self._context.destroy(linger=0)
+            raise
+        self._poller = zmq.Poller()
+        self._poller.register(self._socket, zmq.POLLIN)
+        self._poller.register(self._monitor, zmq.POLLIN)
+
+    def receive(self, timeout_s: float) -> Message | None:
+        """The next message. Raises TransportError if the capture is gone for too long, refuses, or talks nonsense.
+
+        A capture that is connected may be silent for as long as it likes: it decodes, or replays a pause at speed 1.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            started_s = time.monotonic()
+            ready = dict(self._poller.poll(max(0, math.ceil((deadline_s - started_s) * 1000))))
+            if self._monitor in ready:
+                self._note_link(*read_link(self._monitor))
+            if self._socket in ready:
+                self._silent_s = 0.0
+                message = self._take([frame.buffer for frame in self._socket.recv_multipart(zmq.NOBLOCK, copy=False)])
+                if message is not None:
+                    return message
+            elif not self._connected and not self._acknowledged:
+                self._silent_s += time.monotonic() - started_s
+                if self._silent_s >= self._settings.patience_ms / 1000:
+                    where = f"at {self._endpoint} for {self._silent_s:.0f} s"
+                    raise TransportError(f"no capture answered {where}; start it, or see what it logged")
+            if time.monotonic() >= deadline_s:
+                return None
+
+    def waiting(self, camera: str) -> int:
+        """Nothing waits here: the sender does."""
+        return 0
+
+    def acknowledge(self, end: EndOfStream) -> None:
+        """Let the capture go: all that follows from the stream is safe."""
+        self._acknowledged = True
+        self._send(Done(end.session))
+
+    def close(self) -> None:
+        """Release the socket, after an acknowledgement had its chance to leave."""
+        if not self._context.closed:
+            self._socket.disable_monitor()
+            self._monitor.close(0)
+            self._socket.close(linger=DONE_LINGER_MS if self._acknowledged else 0)
+            self._context.term()
+
+    def _note_link(self, endpoint: str, up: bool) -> None:
+        if up:  # also after a break: what was under way is lost, so the recording begins anew
+            self._run = secrets.token_bytes(RUN_BYTES)
+            self._send(Ready(self._settings.credits))
+        self._connected = up
+        self._silent_s = 0.0
+        self._observer.link(endpoint, up)
+
+    def _take(self, parts: list[memoryview]) -> Message | None:
+        """The message in `parts`, or None if it is a control message or of an earlier run."""
+        if len(parts) < 2 or parts[0] != self._run:
+            return None
+        if len(parts) == 2:
+            control = _read_control(bytes(parts[1]))
+            if isinstance(control, Refused):
+                raise TransportError(control.reason)
+            return None
+        message = decode(parts[1:])
+        self._acknowledged = False
+        self._send(Credit())
+        return message
+
+    def _send(self, control: Control) -> None:
+        try:
+            self._socket.send_multipart([self._run, _encoder.encode(control)], zmq.NOBLOCK)
+        except zmq.Again:  # the capture is gone: once it is back, all begins anew
+            log.debug("nobody takes %s", control)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
