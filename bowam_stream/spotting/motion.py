@@ -1,0 +1,181 @@
+"""How far each region of a face has moved against its skull, by direct regional registration (Gauss-Newton).
+
+One linear solve per region over hundreds of pixels instead of many small ones: for a patch that moves as a whole this
+is the least noisy estimate there is. Gradients are the mean of both pictures' (efficient second-order minimisation,
+Benhimane & Malis 2004), which keeps the estimate linear up to about three pixels of the crop.
+
+    crop -> Picture (half size, low contrast removed) -> normal equations on a 30 x 30 grid
+         -> rigid motion of the head, robust (6 numbers) -> residual motion of each region
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from bowam_stream.messages import Triple
+from bowam_stream.spotting.regions import CROP_PX, GRID, NAMES, head_fields, windows
+
+WORK_PX = CROP_PX // 2  # pictures are compared at half size
+PX = CROP_PX / WORK_PX  # crop px per working px
+_BLUR_PX = 1.2  # working px: makes one solve valid for larger steps, takes sensor noise off
+_CONTRAST_PX = 21  # working px: side of the box whose mean is removed, and with it the lighting
+_RIDGE = 2e-4  # of normalised gradient energy per px: what keeps a region without texture at rest
+_HEAD_PRIOR = 1e-3  # weak pull of the head's motion to rest, where texture does not decide
+_ROBUST_PX = 0.25  # a cell that disagrees with the head by this much counts half
+_ROBUST_STEPS = 2
+_FAR_PX = 2.0  # crop px: one solve is trusted up to here
+_KEY_MS = 400.0  # a key picture older than this is renewed when nothing is going on
+
+_HOLD_STEPS = 2  # of registration, when crops are laid over each other
+_MIDDLE = np.array([CROP_PX / 2, CROP_PX / 2])
+
+_HEAD = head_fields()
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A crop made ready for comparison; arrays (WORK_PX, WORK_PX) float32."""
+
+    texture: np.ndarray
+    across: np.ndarray  # derivative along x
+    down: np.ndarray  # derivative along y
+    brightness: float  # mean grey level of the crop
+    contrast: float  # grey levels: what the texture was divided by
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Where to look on this face, for as long as its landmarks stay put."""
+
+    regions: np.ndarray  # float32 (R, cells)
+    rigid: np.ndarray  # float32 (cells,)
+
+    @classmethod
+    def on(cls, landmarks: np.ndarray) -> "Windows":
+        regions, rigid = windows(landmarks)
+        return cls(regions / regions.sum(axis=1, keepdims=True), rigid)
+
+
+def prepare(crop: np.ndarray) -> Picture:
+    """Take lighting and noise off a uint8 (240, 240) crop."""
+    small = cv2.GaussianBlur(
+        cv2.resize(crop, (WORK_PX, WORK_PX), interpolation=cv2.INTER_AREA).astype(np.float32), (0, 0), _BLUR_PX
+    )
+    texture = small - cv2.blur(small, (_CONTRAST_PX, _CONTRAST_PX))
+    contrast = float(cv2.norm(texture)) / WORK_PX
+    texture *= 1.0 / max(contrast, 1.0)
+    across = cv2.Sobel(texture, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)
+    down = cv2.Sobel(texture, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)
+    return Picture(texture, across, down, float(cv2.mean(small)[0]), contrast)
+
+
+def measure(reference: Picture, current: Picture, where: Windows) -> tuple[np.ndarray, np.ndarray]:
+    """Motion from reference to current in crop px: of the regions against the head (R, 2), and of the head (6,).
+
+    The six numbers of the head are those of `regions.head_fields`.
+    """
+    squares, steps = _normal_equations(reference, current)
+    head = _head_motion(squares, steps, where.rigid)
+    rest = steps - np.einsum("cij,cj->ci", squares, _HEAD @ head)
+    sums = where.regions @ np.concatenate([squares.reshape(-1, 4), rest], axis=1)
+    return _solve(sums[:, :4].reshape(-1, 2, 2), sums[:, 4:]) * PX, head * PX
+
+
+def _normal_equations(reference: Picture, current: Picture) -> tuple[np.ndarray, np.ndarray]:
+    """Per cell, A (cells, 2, 2) and b (cells, 2) of the least-squares step A d = b, in working px."""
+    gx = (reference.across + current.across) * 0.5
+    gy = (reference.down + current.down) * 0.5
+    fall = reference.texture - current.texture
+    xx, xy, yy, bx, by = (_cell_means(product) for product in (gx * gx, gx * gy, gy * gy, gx * fall, gy * fall))
+    return np.stack([xx, xy, xy, yy], axis=1).reshape(-1, 2, 2), np.stack([bx, by], axis=1)
+
+
+def _head_motion(squares: np.ndarray, steps: np.ndarray, rigid: np.ndarray) -> np.ndarray:
+    """Six numbers that explain the rigid cells best; cells that move on their own lose their say (Geman-McClure)."""
+    projected = np.einsum("cij,cjk->cik", squares, _HEAD)
+    matrices = np.einsum("cik,cil->ckl", _HEAD, projected).reshape(-1, 36)
+    sides = np.einsum("cik,ci->ck", _HEAD, steps)
+    own = _solve(squares, steps)
+    weights = rigid
+    prior = _HEAD_PRIOR * float(rigid @ squares[:, 0, 0]) * np.eye(6, dtype=np.float32)
+    head = np.zeros(6, np.float32)
+    for step in range(_ROBUST_STEPS + 1):
+        head = np.linalg.solve((weights @ matrices).reshape(6, 6) + prior, weights @ sides)
+        if step < _ROBUST_STEPS:
+            apart = own - _HEAD @ head
+            weights = rigid / (1.0 + (apart * apart).sum(axis=1) * (PX / _ROBUST_PX) ** 2) ** 2
+    return head
+
+
+def _solve(squares: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """A d = b for many 2 x 2 systems, held at rest where there is no texture."""
+    a, b, d = squares[:, 0, 0] + _RIDGE, squares[:, 0, 1], squares[:, 1, 1] + _RIDGE
+    determinant = a * d - b * b
+    x = (d * steps[:, 0] - b * steps[:, 1]) / determinant
+    y = (a * steps[:, 1] - b * steps[:, 0]) / determinant
+    return np.stack([x, y], axis=1)
+
+
+def _cell_means(image: np.ndarray) -> np.ndarray:
+    return cv2.resize(image, (GRID, GRID), interpolation=cv2.INTER_AREA).reshape(-1)
+
+
+class Follower:
+    """Positions over time: motion against a key picture, which is renewed before it is too old or too far away.
+
+    Between two key pictures a step's error is common to all later positions, so it moves the level and not the shape of
+    what is seen; positions are only ever compared within seconds.
+    """
+
+    def __init__(self) -> None:
+        self._key: Picture | None = None
+        self._where: Windows | None = None
+        self._key_ms = 0.0
+        self._regions = np.zeros((len(NAMES), 2))
+        self._head = np.zeros(6)
+
+    def push(
+        self, t_ms: float, crop: np.ndarray, landmarks: np.ndarray, *, may_renew: bool
+    ) -> tuple[np.ndarray, np.ndarray, Picture]:
+        """Positions of the regions (R, 2) and of the head (6,), in crop px since the first picture; and the picture.
+
+        `may_renew` is False while a movement is being measured: then only distance renews the key.
+        """
+        picture = prepare(crop)
+        if self._key is None or self._where is None:
+            self._key, self._where, self._key_ms = picture, Windows.on(landmarks), t_ms
+            return self._regions, self._head, picture
+        moved, turned = measure(self._key, picture, self._where)
+        regions, head = self._regions + moved, self._head + turned
+        far = max(float(np.abs(moved).max()), float(np.abs(turned).max())) > _FAR_PX
+        if far or (may_renew and t_ms - self._key_ms >= _KEY_MS):
+            self._key, self._where, self._key_ms = picture, Windows.on(landmarks), t_ms
+            self._regions, self._head = regions, head
+        return regions, head, picture
+
+
+def common_alignment(onset: np.ndarray, apex: np.ndarray, offset: np.ndarray, landmarks: np.ndarray) -> Triple:
+    """The three crops with the head held where it is at the apex: what is left of its motion is taken out."""
+    fixed, where = prepare(apex), Windows.on(landmarks)
+    return Triple(onset=_held(onset, fixed, where), apex=apex, offset=_held(offset, fixed, where))
+
+
+def _held(crop: np.ndarray, fixed: Picture, where: Windows) -> np.ndarray:
+    """`crop` warped by the similarity that lays its rigid parts over those of `fixed`."""
+    warp = np.eye(2, 3)
+    held = crop
+    for _ in range(_HOLD_STEPS):
+        x, y, size, roll = measure(fixed, prepare(held), where)[1][:4]
+        # A point p of the fixed picture is seen at p + shift + (size, roll) / 60 * (p - middle).
+        step = np.array([[1 + size / 60, -roll / 60, x], [roll / 60, 1 + size / 60, y]])
+        step[:, 2] += _MIDDLE - step[:, :2] @ _MIDDLE
+        warp = np.column_stack([warp[:, :2] @ step[:, :2], warp[:, :2] @ step[:, 2] + warp[:, 2]])
+        held = cv2.warpAffine(
+            crop,
+            warp,
+            (CROP_PX, CROP_PX),
+            flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+    return held

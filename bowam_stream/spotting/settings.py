@@ -1,0 +1,30 @@
+"""What a user may turn in the spotter. Times in ms, motion in pixels of the 240 px crop or in noise units."""
+
+import msgspec
+
+
+class SpottingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Defaults are stated here and nowhere else."""
+
+    threshold: float = 5.0  # peak motion, in units of this face's baseline noise, from which a movement counts
+    min_motion_px: float = 0.3  # and in pixels: nothing smaller is claimed, however still the face
+    release: float = 0.33  # share of the peak below which a movement is on its way out (He et al. 2021: a third)
+    edge: float = 0.10  # share of the peak that bounds a movement: its onset and offset
+
+    micro_min_ms: float = 65.0  # shorter is noise
+    micro_max_ms: float = 500.0  # longer is a macro-expression
+    macro_max_ms: float = 10_000.0  # a macro-expression that lasts longer is closed here
+    rest_ms: float = 120.0  # how long a micro-expression must have been preceded by rest
+    confirm_ms: float = 80.0  # how long its end is watched before it is final
+
+    reference_ms: tuple[float, float] = (420.0, 120.0)  # the past against which motion is seen: from, to before now
+    baseline_ms: float = 8_000.0  # span of the running noise estimate
+    warm_up_ms: float = 1_500.0  # less past than this and events say "warming_up"
+    noise_floor_px: float = 0.04  # what a region's noise is never taken to be below
+    noise_prior_px: float = 0.08  # what it is taken to be during warm-up
+
+    min_spacing_ms: float = 9.0  # frames that come closer are skipped: more samples bring nothing
+    low_rate_hz: float = 59.0  # below, events say "low_frame_rate" (59.94 Hz is 60)
+    min_rate_hz: float = 23.9  # below, no micro-expression is claimed (23.976 Hz is 24)
+    lost_ms: float = 150.0  # a face unseen, or a stream silent, for longer ends what was going on
+    crops_ms: float = 1_200.0  # how long crops are kept for the three pictures of a micro-expression

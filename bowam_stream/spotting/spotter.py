@@ -1,0 +1,143 @@
+"""Aligned frames in, candidates out: one machine per face, gaps and rates watched, nothing remembered for long."""
+
+from collections import deque
+
+import msgspec
+import numpy as np
+
+from bowam_stream.clock import NS_PER_MS, NS_PER_SECOND
+from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Face, Hello
+from bowam_stream.spotting.machine import FaceMachine
+from bowam_stream.spotting.motion import Follower, common_alignment
+from bowam_stream.spotting.regions import NAMES, eye_aspect_ratio
+from bowam_stream.spotting.settings import SpottingSettings
+from bowam_stream.spotting.trail import BRIGHTNESS, HEAD, LIDS, PLACE, POSITIONS, WIDTH
+
+_GAP = 1.5  # frame periods
+_PERIODS = 31  # how many of the last frame periods tell the rate
+
+
+class TraceRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What the spotter saw in one frame of one face: for the report and for `--explain`."""
+
+    frame: int
+    t_ns: int
+    face: int
+    signal: float  # motion of the strongest regions against their recent past, in baseline noise
+    threshold: float
+    state: str  # rest, open (a movement is measured), told (its provisional event is out)
+    regions: dict[str, float]  # each region's share in the signal, in its own baseline noise
+
+
+class FaceSpotter:
+    """One face: its motion, its machine and the crops of the last moments."""
+
+    def __init__(self, settings: SpottingSettings, hello: Hello, track: int) -> None:
+        self._settings = settings
+        self._follower = Follower()
+        self.machine = FaceMachine(settings, hello.camera, hello.session, track)
+        self._crops: deque[tuple[int, int, Face]] = deque()  # t_ns, frame, face
+        self.seen_ns = 0
+        self.used_ns = -(1 << 62)
+
+    def push(self, frame: AlignedFrame, face: Face, quality: tuple[str, ...]) -> list[Candidate]:
+        t_ns = frame.moment.t_ns
+        self.seen_ns = t_ns
+        if t_ns - self.used_ns < self._settings.min_spacing_ms * NS_PER_MS:
+            return []
+        self.used_ns = t_ns
+        resting = self.machine.state == "rest"
+        regions, head, picture = self._follower.push(t_ns / NS_PER_MS, face.crop, face.landmarks, may_renew=resting)
+        row = np.empty(WIDTH)
+        row[POSITIONS], row[HEAD] = regions.reshape(-1), head
+        row[PLACE] = _place(face)
+        row[LIDS], row[BRIGHTNESS] = eye_aspect_ratio(face.landmarks), np.log(max(picture.brightness, 1.0))
+        self._crops.append((t_ns, frame.moment.frame, face))
+        while t_ns - self._crops[0][0] > self._settings.crops_ms * NS_PER_MS:
+            self._crops.popleft()
+        return [self._with_triple(c) for c in self.machine.push(frame.moment, row, quality)]
+
+    def _with_triple(self, candidate: Candidate) -> Candidate:
+        if candidate.kind != "micro" or candidate.offset is None:
+            return candidate
+        wanted = (candidate.onset.frame, candidate.apex.frame, candidate.offset.frame)
+        faces = {frame: face for _, frame, face in self._crops if frame in wanted}
+        onset, apex, offset = (faces[frame] for frame in wanted)
+        triple = common_alignment(onset.crop, apex.crop, offset.crop, apex.landmarks)
+        return msgspec.structs.replace(candidate, triple=triple)
+
+
+class Spotter:
+    """The spotting stage of one stream."""
+
+    def __init__(self, settings: SpottingSettings, hello: Hello) -> None:
+        self._settings = settings
+        self._hello = hello
+        self._faces: dict[int, FaceSpotter] = {}
+        self._periods_ns: deque[int] = deque(maxlen=_PERIODS)
+        self._last: AlignedFrame | None = None
+        self.trace: tuple[TraceRow, ...] = ()
+
+    def push(self, frame: AlignedFrame) -> list[Candidate]:
+        """What this frame makes known, oldest first."""
+        candidates: list[Candidate] = []
+        gap_ns = self._watch_time(frame)
+        quality = self._quality(frame, gap_ns)
+        if gap_ns > self._settings.lost_ms * NS_PER_MS:
+            candidates += self._drop(set(self._faces), "gap")
+        for face in frame.faces:
+            spotter = self._faces.get(face.track)
+            if spotter is None:
+                spotter = self._faces[face.track] = FaceSpotter(self._settings, self._hello, face.track)
+            candidates += spotter.push(frame, face, quality)
+        oldest_ns = frame.moment.t_ns - self._settings.lost_ms * NS_PER_MS
+        candidates += self._drop({k for k, f in self._faces.items() if f.seen_ns < oldest_ns}, "face_lost")
+        self.trace = tuple(self._row(frame, face.track) for face in frame.faces)
+        return candidates
+
+    def finish(self, end: EndOfStream) -> list[Candidate]:
+        """Close what is open at the end of the stream."""
+        return self._drop(set(self._faces), "end_of_stream")
+
+    def _drop(self, tracks: set[int], reason: str) -> list[Candidate]:
+        return [c for track in sorted(tracks) for c in self._faces.pop(track).machine.stop(reason)]
+
+    def _watch_time(self, frame: AlignedFrame) -> int:
+        """Time since the last frame if that is more than a frame period or a message was lost, else 0."""
+        last, self._last = self._last, frame
+        if last is None:
+            return 0
+        step_ns = frame.moment.t_ns - last.moment.t_ns
+        usual_ns = float(np.median(self._periods_ns)) if len(self._periods_ns) > 2 else self._nominal_ns()
+        self._periods_ns.append(step_ns)
+        return step_ns if frame.seq != last.seq + 1 or step_ns > _GAP * usual_ns else 0
+
+    def _nominal_ns(self) -> float:
+        return NS_PER_SECOND / self._hello.rate_hz if self._hello.rate_hz else float("inf")
+
+    def _quality(self, frame: AlignedFrame, gap_ns: int) -> tuple[str, ...]:
+        found = {*self._hello.quality, *frame.quality}
+        if gap_ns:
+            found.add("gap")
+        if self._periods_ns and np.median(self._periods_ns) > NS_PER_SECOND / self._settings.low_rate_hz:
+            found.add("low_frame_rate")
+        return tuple(sorted(found))
+
+    def _row(self, frame: AlignedFrame, track: int) -> TraceRow:
+        machine = self._faces[track].machine
+        return TraceRow(
+            frame=frame.moment.frame,
+            t_ns=frame.moment.t_ns,
+            face=track,
+            signal=machine.signal,
+            threshold=self._settings.threshold,
+            state=machine.state,
+            regions=dict(zip(NAMES, machine.strengths.tolist(), strict=True)),
+        )
+
+
+def _place(face: Face) -> np.ndarray:
+    """Where the head is in the source picture, in crop px of its present size."""
+    scale = float(np.hypot(face.transform[0, 0], face.transform[1, 0]))
+    middle = np.linalg.solve(face.transform[:, :2], np.array([120.0, 84.0]) - face.transform[:, 2])
+    return middle * scale
