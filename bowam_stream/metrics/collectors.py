@@ -1,0 +1,253 @@
+"""The numbers of a capture and of a worker.
+
+Every object has its own registry, so that tests and embedded pipelines do not meet. The series of a camera are made
+when the camera is added, at zero: a rate over a series that appears with its first event would miss that event. Labels
+are bounded: camera, stage, reason, kind, label, endpoint; never a face or a frame.
+"""
+
+import contextlib
+import platform
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import version
+from typing import Any, ClassVar, TypeVar, get_args
+
+import msgspec
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.metrics_core import Metric
+
+from bowam_stream import clock
+from bowam_stream.clock import NS_PER_SECOND
+from bowam_stream.messages import Event, Kind, Model
+
+# Edges at the service objectives: half of the events within 60 ms, 99% within 150; live frames are dropped at 500.
+LATENCY_EDGES_S = (0.01, 0.02, 0.03, 0.045, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)
+# The spotter may take 1.5 ms of a frame, a frame lasts 5 ms at 200 fps and 33 ms at 30; a full network takes 30-100 ms.
+STAGE_EDGES_S = (0.0005, 0.001, 0.0015, 0.0025, 0.005, 0.01, 0.02, 0.033, 0.06, 0.1, 0.15, 0.3, 1.0)
+JOURNAL_EDGES_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0)
+
+MAX_CAMERAS = 256
+OTHER_CAMERA = "other"
+"""The label of cameras beyond MAX_CAMERAS and of messages that name none: a stranger can't make series."""
+
+DROPS = (("receive", "lost"), ("receive", "age"), ("receive", "capacity"), ("receive", "malformed"))
+RETRACTIONS = ("none", "nod", "too_short", "gap", "face_lost", "interrupted")
+
+
+class StageTiming(msgspec.Struct, frozen=True, kw_only=True):
+    """How long one run of a stage took."""
+
+    stage: str
+    duration_ns: int
+
+
+StageHook = Callable[[StageTiming], None]
+
+
+@contextlib.contextmanager
+def timed(hook: StageHook, stage: str) -> Iterator[None]:
+    """Tell `hook` how long the block took, also where it raises."""
+    started_ns = clock.monotonic_ns()
+    try:
+        yield
+    finally:
+        hook(StageTiming(stage=stage, duration_ns=clock.monotonic_ns() - started_ns))
+
+
+class Registry(CollectorRegistry):
+    """A registry without the `_created` series that the client adds to every counter: nobody asks for them."""
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics, as they are shown."""
+        for metric in super().collect():
+            metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
+            yield metric
+
+
+M = TypeVar("M", Counter, Gauge, Histogram)
+
+
+class _Metrics:
+    """What capture and worker have in common."""
+
+    stages: ClassVar[tuple[str, ...]] = ()
+    drops: ClassVar[tuple[tuple[str, str], ...]] = ()  # (stage, reason) that start at zero
+
+    def __init__(self) -> None:
+        self.registry = Registry()
+        self._cameras: set[str] = set()
+        self._by_camera: list[Counter | Gauge | Histogram] = []  # metrics with `camera` as their only label
+        self._lock = threading.Lock()
+        build = Info("bowam_build", "Version of the program.", registry=self.registry)
+        build.info({"version": version("bowam-stream"), "python": platform.python_version()})
+        self._stage = Histogram(
+            "bowam_stage_duration_seconds",
+            "Time that one run of a stage took.",
+            ["stage"],
+            buckets=STAGE_EDGES_S,
+            registry=self.registry,
+        )
+        for stage in self.stages:
+            self._stage.labels(stage)
+        self._dropped = Counter(
+            "bowam_frames_dropped",
+            "Frames that were lost on purpose or on the way.",
+            ["camera", "stage", "reason"],
+            registry=self.registry,
+        )
+        self._camera_up = self._camera_metric(Gauge, "bowam_camera_up", "1 while the camera delivers.")
+
+    def add_camera(self, camera: str) -> None:
+        """Make the series of `camera`, at zero."""
+        self._label(camera)
+
+    def stage(self, timing: StageTiming) -> None:
+        """The hook for `timed`."""
+        self._stage.labels(timing.stage).observe(timing.duration_ns / NS_PER_SECOND)
+
+    def dropped(self, camera: str, stage: str, reason: str, count: int = 1) -> None:
+        """`count` frames of `camera` were lost."""
+        self._dropped.labels(self._label(camera), stage, reason).inc(count)
+
+    def camera_up(self, camera: str, up: bool) -> None:
+        """Whether the camera delivers (capture), or its stream is open (worker)."""
+        self._camera_up.labels(self._label(camera)).set(up)
+
+    def _camera_metric(self, kind: type[M], name: str, text: str, **options: Any) -> M:
+        metric = kind(name, text, ["camera"], registry=self.registry, **options)
+        self._by_camera.append(metric)
+        return metric
+
+    def _label(self, camera: str) -> str:
+        """The label value of `camera`, whose series exist from now on."""
+        if camera in self._cameras:
+            return camera
+        with self._lock:
+            if not camera or (camera not in self._cameras and len(self._cameras) >= MAX_CAMERAS):
+                camera = OTHER_CAMERA
+            if camera not in self._cameras:
+                self._make_series(camera)
+                self._cameras.add(camera)
+        return camera
+
+    def _make_series(self, camera: str) -> None:
+        for metric in self._by_camera:
+            metric.labels(camera)
+        for stage, reason in self.drops:
+            self._dropped.labels(camera, stage, reason)
+
+
+class CaptureMetrics(_Metrics):
+    """Numbers of a capture process."""
+
+    stages = ("decode", "align", "publish")
+    drops = (("grab", "busy"),)
+
+    def __init__(self, cameras: Iterable[str] = ()) -> None:
+        super().__init__()
+        self._captured = self._camera_metric(Counter, "bowam_frames_captured", "Frames decoded.")
+        self._published = self._camera_metric(Counter, "bowam_frames_published", "Frames handed to the transport.")
+        self._faces_lost = self._camera_metric(Counter, "bowam_faces_lost", "Times that a followed face was lost.")
+        self._reconnects = self._camera_metric(Counter, "bowam_camera_reconnects", "Times that a camera was reopened.")
+        self._fps = self._camera_metric(Gauge, "bowam_camera_effective_fps", "Frames per second as they truly come.")
+        for camera in cameras:
+            self.add_camera(camera)
+
+    def captured(self, camera: str) -> None:
+        """A frame was decoded."""
+        self._captured.labels(self._label(camera)).inc()
+
+    def published(self, camera: str) -> None:
+        """A frame was handed to the transport."""
+        self._published.labels(self._label(camera)).inc()
+
+    def face_lost(self, camera: str) -> None:
+        """A face that was followed is gone."""
+        self._faces_lost.labels(self._label(camera)).inc()
+
+    def reconnected(self, camera: str) -> None:
+        """The camera was opened again."""
+        self._reconnects.labels(self._label(camera)).inc()
+
+    def effective_fps(self, camera: str, fps: float) -> None:
+        """Frames per second as measured."""
+        self._fps.labels(self._label(camera)).set(fps)
+
+
+class WorkerMetrics(_Metrics):
+    """Numbers of a worker process; an Observer for the transport. `labels` are the classes of its model."""
+
+    stages = ("spot", "recognise", "journal", "publish")
+    drops = DROPS
+
+    def __init__(self, cameras: Iterable[str] = (), labels: Iterable[str] = ()) -> None:
+        super().__init__()
+        self._labels = tuple(labels)
+        self._received = self._camera_metric(Counter, "bowam_frames_received", "Frames that reached the spotter.")
+        self._gaps = self._camera_metric(Counter, "bowam_sequence_gaps", "Jumps of the sequence on the wire.")
+        self._age = self._camera_metric(
+            Histogram, "bowam_frame_age_seconds", "From publication to the spotter.", buckets=LATENCY_EDGES_S
+        )
+        self._depth = self._camera_metric(Gauge, "bowam_queue_depth", "Frames that wait for the spotter.")
+        self._latency = self._camera_metric(
+            Histogram,
+            "bowam_event_latency_seconds",
+            "From the capture of the frame that triggered an event to its publication.",
+            buckets=LATENCY_EDGES_S,
+        )
+        self._events = Counter("bowam_events", "Final events.", ["camera", "kind", "label"], registry=self.registry)
+        self._retracted = Counter(
+            "bowam_candidates_retracted", "Candidates taken back.", ["camera", "reason"], registry=self.registry
+        )
+        self._journal = Histogram(
+            "bowam_journal_write_seconds",
+            "Time to make one record safe on disk.",
+            buckets=JOURNAL_EDGES_S,
+            registry=self.registry,
+        )
+        self._link = Gauge("bowam_link_up", "1 while connected to this capture.", ["endpoint"], registry=self.registry)
+        self._backend = Info("bowam_backend", "The network and what runs it.", registry=self.registry)
+        for camera in cameras:
+            self.add_camera(camera)
+
+    def received(self, camera: str, age_s: float | None, waiting: int) -> None:
+        """A frame reached the spotter, `age_s` after its publication (None: another clock), `waiting` behind it."""
+        label = self._label(camera)
+        self._received.labels(label).inc()
+        self._depth.labels(label).set(waiting)
+        if age_s is not None:
+            self._age.labels(label).observe(age_s)
+
+    def gap(self, camera: str) -> None:
+        """The sequence jumped."""
+        self._gaps.labels(self._label(camera)).inc()
+
+    def link(self, endpoint: str, up: bool) -> None:
+        """The connection to a capture was made or lost."""
+        self._link.labels(endpoint).set(up)
+
+    def event(self, event: Event) -> None:
+        """An event was published: counts finals and retractions, measures the latency of all."""
+        label = self._label(event.camera)
+        if event.phase == "final":
+            self._events.labels(label, event.kind or "", event.label or "").inc()
+        elif event.phase == "retracted":
+            self._retracted.labels(label, event.reason or "").inc()
+        if event.delivery is not None and event.delivery.latency_ms is not None:
+            self._latency.labels(label).observe(event.delivery.latency_ms / 1000)
+
+    def journal_written(self, duration_s: float) -> None:
+        """A record is safe."""
+        self._journal.observe(duration_s)
+
+    def backend(self, model: Model) -> None:
+        """Which network speaks from now on."""
+        self._backend.info({"backend": model.backend, "model": model.name, "weights": model.weights})
+
+    def _make_series(self, camera: str) -> None:
+        super()._make_series(camera)
+        for reason in RETRACTIONS:
+            self._retracted.labels(camera, reason)
+        for kind in get_args(Kind):
+            for label in self._labels if kind == "micro" else ("",):
+                self._events.labels(camera, kind, label)
