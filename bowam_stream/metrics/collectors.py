@@ -8,6 +8,7 @@ are bounded: camera, stage, reason, kind, label, endpoint; never a face or a fra
 import contextlib
 import platform
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from typing import Any, ClassVar, TypeVar, get_args
@@ -25,6 +26,8 @@ LATENCY_EDGES_S = (0.01, 0.02, 0.03, 0.045, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5
 # The spotter may take 1.5 ms of a frame, a frame lasts 5 ms at 200 fps and 33 ms at 30; a full network takes 30-100 ms.
 STAGE_EDGES_S = (0.0005, 0.001, 0.0015, 0.0025, 0.005, 0.01, 0.02, 0.033, 0.06, 0.1, 0.15, 0.3, 1.0)
 JOURNAL_EDGES_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0)
+
+RATE_FRAMES = 64  # over which the effective rate is taken: two seconds at 30 fps
 
 MAX_CAMERAS = 256
 OTHER_CAMERA = "other"
@@ -145,6 +148,7 @@ class CaptureMetrics(_Metrics):
 
     def __init__(self, cameras: Iterable[str] = ()) -> None:
         super().__init__()
+        self._times: dict[str, deque[int]] = {}
         self._captured = self._camera_metric(Counter, "bowam_frames_captured", "Frames decoded.")
         self._published = self._camera_metric(Counter, "bowam_frames_published", "Frames handed to the transport.")
         self._faces_lost = self._camera_metric(Counter, "bowam_faces_lost", "Times that a followed face was lost.")
@@ -153,9 +157,14 @@ class CaptureMetrics(_Metrics):
         for camera in cameras:
             self.add_camera(camera)
 
-    def captured(self, camera: str) -> None:
-        """A frame was decoded."""
-        self._captured.labels(self._label(camera)).inc()
+    def captured(self, camera: str, t_ns: int) -> None:
+        """A frame was decoded; `t_ns` is its capture time."""
+        label = self._label(camera)
+        self._captured.labels(label).inc()
+        times = self._times.setdefault(label, deque(maxlen=RATE_FRAMES))
+        times.append(t_ns)
+        if times[-1] > times[0]:
+            self._fps.labels(label).set((len(times) - 1) * NS_PER_SECOND / (times[-1] - times[0]))
 
     def published(self, camera: str) -> None:
         """A frame was handed to the transport."""
@@ -166,12 +175,10 @@ class CaptureMetrics(_Metrics):
         self._faces_lost.labels(self._label(camera)).inc()
 
     def reconnected(self, camera: str) -> None:
-        """The camera was opened again."""
-        self._reconnects.labels(self._label(camera)).inc()
-
-    def effective_fps(self, camera: str, fps: float) -> None:
-        """Frames per second as measured."""
-        self._fps.labels(self._label(camera)).set(fps)
+        """The camera was lost and is opened again: the rate begins anew."""
+        label = self._label(camera)
+        self._reconnects.labels(label).inc()
+        self._times.pop(label, None)
 
 
 class WorkerMetrics(_Metrics):

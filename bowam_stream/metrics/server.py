@@ -5,7 +5,7 @@ import http.server
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
@@ -16,9 +16,17 @@ from bowam_stream.clock import NS_PER_SECOND
 from bowam_stream.errors import AddressInUse, TransportError
 
 CLIENT_TIMEOUT_S = 5.0  # of one read or write: a client that stalls must not keep a thread
+CLOSE_WITHIN_S = 0.1  # how often the server looks whether it should end
 
 Check = Callable[[], str | None]
 """None: all is well; otherwise the reason why not, one line for people."""
+
+
+class HasRegistry(Protocol):
+    """CaptureMetrics, WorkerMetrics, or whatever else collects."""
+
+    @property
+    def registry(self) -> CollectorRegistry: ...
 
 
 class Heartbeat:
@@ -96,12 +104,13 @@ class _Server(http.server.ThreadingHTTPServer):
 class MetricsServer:
     """Serves /metrics, /livez (also /healthz) and /readyz from a thread until it is closed.
 
-    Port 0 takes a free one: see `port`. Raises AddressInUse, or TransportError where the host is not of this machine.
+    Port 0 takes a free one: see `port` and `address`. Raises AddressInUse, or TransportError where the host is not of
+    this machine.
     """
 
     def __init__(
         self,
-        registry: CollectorRegistry,
+        metrics: HasRegistry,
         *,
         port: int,
         host: str = "127.0.0.1",
@@ -109,7 +118,7 @@ class MetricsServer:
         ready: Check = _well,
     ) -> None:
         try:
-            self._server = _Server((host, port), registry, alive, ready)
+            self._server = _Server((host, port), metrics.registry, alive, ready)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise AddressInUse(
@@ -118,9 +127,14 @@ class MetricsServer:
             raise TransportError(f"can't serve metrics on {host}:{port}: {error.strerror or error}") from error
         except OverflowError as error:
             raise TransportError(f"{port} is no port; choose one of 0 to 65535") from error
-        self.host = host
         self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, name="bowam-metrics", daemon=True)
+        self.address = f"http://{host}:{self.port}/metrics"
+        self._thread = threading.Thread(
+            target=self._server.serve_forever,
+            kwargs={"poll_interval": CLOSE_WITHIN_S},
+            name="bowam-metrics",
+            daemon=True,
+        )
         self._thread.start()
 
     def close(self) -> None:
