@@ -80,7 +80,7 @@ def _uri(path: Path, readonly: bool) -> str:
     """SQLite's address of the file."""
     if not readonly:
         return f"{path.absolute().as_uri()}?mode=rwc"
-    # Readers of a WAL file put shared memory beside it. An archive lets them not, and needs it not: nobody writes there.
+    # Readers of a WAL file put shared memory beside it. An archive does not let them, and has no writer to share with.
     archived = not path.with_name(f"{path.name}-wal").exists() and not os.access(
         path.absolute().parent, os.W_OK, effective_ids=True
     )

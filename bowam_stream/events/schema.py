@@ -1,7 +1,7 @@
 """How an Event is written down: one JSON object, the same bytes on every run (`bowam.event/1`).
 
 Keys are sorted at every level and floats are rounded to 4 decimals, so that two replays can be compared with `cmp`.
-`python -m bowam_stream.events.schema` writes event.schema.json, which other languages can check records against.
+event.schema.json is for readers in other languages; `write_schema` makes it.
 """
 
 import math
@@ -67,5 +67,6 @@ def json_schema() -> dict[str, Any]:
     }
 
 
-if __name__ == "__main__":
+def write_schema() -> None:
+    """Write the committed JSON Schema anew, after a change of `messages.Event`."""
     SCHEMA_FILE.write_bytes(msgspec.json.format(msgspec.json.encode(json_schema(), order="sorted")) + b"\n")

@@ -61,7 +61,7 @@ events = st.builds(
 
 
 def test_the_committed_schema_equals_the_code():
-    """Written by `python -m bowam_stream.events.schema`."""
+    """After a change of `messages.Event`: `write_schema()`, and a line in the changelog."""
     assert json.loads(SCHEMA_FILE.read_bytes()) == json_schema()
 
 

@@ -1,0 +1,100 @@
+"""The event topic: what happens, to whoever listens, the moment it stands in the journal."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+import zmq
+
+from bowam_stream.addresses import bind
+from bowam_stream.events.schema import to_json
+from bowam_stream.events.wire import (
+    EVENT_TOPIC,
+    HEARTBEAT_MS,
+    HEARTBEAT_TIMEOUT_MS,
+    MAX_REQUEST_BYTES,
+    STATUS_TOPIC,
+    Header,
+    topic,
+)
+from bowam_stream.messages import Event
+
+LINGER_MS = 2000  # how long closing waits for events that are still on their way to slow subscribers
+QUEUE_MESSAGES = 1000  # per subscriber; one that is further behind loses messages, notices, and asks the journal
+SUBSCRIPTIONS_AT_ONCE = 1000  # so that a flood of them holds up nobody
+SUBSCRIPTION = b"\x01"  # XPUB hands out what subscribers send: 1 and a prefix for a subscription, 0 for its end
+
+
+class EventPublisher:
+    """Publishes events and statuses; one socket, used by one thread. Never waits for a subscriber.
+
+    Raises AddressInUse or TransportError when it can't listen on `endpoint`; see `bowam_stream.addresses.bind`.
+    """
+
+    def __init__(self, endpoint: str, *, journal: str, heads: Mapping[str, int], insecure: bool = False) -> None:
+        """`journal` is the journal's name and `heads` its last seq of each camera."""
+        self._journal = journal
+        self._heads = dict(heads)
+        self._statuses = {camera: msgspec.json.encode({"camera": camera}) for camera in heads}
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.XPUB)
+        self._socket.set(zmq.XPUB_VERBOSE, 1)  # or a second subscriber of a topic would go unnoticed
+        self._socket.set(zmq.SNDHWM, QUEUE_MESSAGES)
+        self._socket.set(zmq.MAXMSGSIZE, MAX_REQUEST_BYTES)
+        self._socket.set(zmq.LINGER, LINGER_MS)
+        self._socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+        self._socket.set(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+        try:
+            self.endpoint = bind(self._socket, endpoint, insecure=insecure)
+        except BaseException:
+            self.close()
+            raise
+
+    def publish(self, event: Event) -> None:
+        """Send an event that stands in the journal."""
+        self.poll()
+        self._heads[event.camera] = max(event.seq, self._heads.get(event.camera, 0))
+        self._send(EVENT_TOPIC, event.camera, event.seq, to_json(event))
+
+    def status(self, camera: str, fields: Mapping[str, Any]) -> None:
+        """Send what a terminal or a page shows of a camera; later subscribers get the last one first."""
+        self.poll()
+        self._statuses[camera] = msgspec.json.encode(fields, order="sorted")
+        self._send_status(camera)
+
+    def poll(self) -> None:
+        """Give new subscribers the last status of the cameras that they asked for. Call it often; it never waits.
+
+        The status tells how far each camera has come, so that who comes back notices what it missed.
+        """
+        prefixes = set()
+        for _ in range(SUBSCRIPTIONS_AT_ONCE):
+            if not self._socket.poll(0):
+                break
+            parts = self._socket.recv_multipart()
+            if parts[0].startswith(SUBSCRIPTION):
+                prefixes.add(parts[0].removeprefix(SUBSCRIPTION))
+        for camera in self._statuses if prefixes else ():
+            if topic(STATUS_TOPIC, camera).startswith(tuple(prefixes)):
+                self._send_status(camera)
+
+    def _send_status(self, camera: str) -> None:
+        self._send(STATUS_TOPIC, camera, self._heads.get(camera, 0), self._statuses[camera])
+
+    def _send(self, prefix: str, camera: str, seq: int, body: bytes) -> None:
+        header = Header(journal=self._journal, camera=camera, seq=seq)
+        self._socket.send_multipart([topic(prefix, camera), msgspec.msgpack.encode(header), body])
+
+    def close(self) -> None:
+        """Wait at most `LINGER_MS` for what is on its way, then end."""
+        self._socket.close()
+        self._context.term()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

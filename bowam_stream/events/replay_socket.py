@@ -1,0 +1,107 @@
+"""The journal socket: who was away asks here for what was missed.
+
+It runs in a thread of its own and reads the journal with a read-only connection, so that a hundred subscribers who
+catch up never hold up a frame, nor the writer of the journal.
+"""
+
+import logging
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+import zmq
+
+from bowam_stream.addresses import bind
+from bowam_stream.errors import JournalError, TransportError
+from bowam_stream.events.journal import Journal
+from bowam_stream.events.schema import to_json
+from bowam_stream.events.wire import (
+    HEARTBEAT_MS,
+    HEARTBEAT_TIMEOUT_MS,
+    MAX_REQUEST_BYTES,
+    PageHeader,
+    Refusal,
+    Request,
+    read_request,
+)
+
+log = logging.getLogger(__name__)
+
+QUEUE_PAGES = 4  # answers that may wait for one peer; one that asks and never reads loses the rest
+
+
+def answer(journal: Journal, request: Request) -> list[bytes]:
+    """The parts of one page."""
+    page = journal.page(request.since, cameras=request.cameras, limit=request.credit)
+    header = PageHeader(journal=journal.name, heads=page.heads, complete=page.complete)
+    return [msgspec.json.encode(header), *map(to_json, page.events)]
+
+
+class ReplaySocket:
+    """Serves the journal at `path` from a thread, from construction until `close`.
+
+    Raises AddressInUse or TransportError when it can't listen on `endpoint`; see `bowam_stream.addresses.bind`.
+    """
+
+    def __init__(self, path: Path, endpoint: str, *, insecure: bool = False) -> None:
+        self.served = 0  # pages
+        self.refused = 0  # malformed requests, and requests that found the journal unreadable
+        self._path = path
+        self._context = zmq.Context()
+        self._router = self._context.socket(zmq.ROUTER)
+        self._router.set(zmq.SNDHWM, QUEUE_PAGES)
+        self._router.set(zmq.MAXMSGSIZE, MAX_REQUEST_BYTES)
+        self._router.set(zmq.LINGER, 0)
+        self._router.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+        self._router.set(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+        self._bell = self._context.socket(zmq.PAIR)  # rings once: time to end
+        try:
+            self.endpoint = bind(self._router, endpoint, insecure=insecure)
+            bind(self._bell, "inproc://end")
+        except BaseException:
+            self._context.destroy(linger=0)
+            raise
+        self._thread = threading.Thread(target=self._serve, name="journal-socket", daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        """The thread. It owns the router from here on."""
+        with self._context.socket(zmq.PAIR) as bell, self._router as router:
+            bell.connect("inproc://end")
+            poller = zmq.Poller()
+            poller.register(bell, zmq.POLLIN)
+            poller.register(router, zmq.POLLIN)
+            journal: Journal | None = None
+            while bell not in (ready := dict(poller.poll())):
+                if router not in ready:
+                    continue
+                *envelope, data = router.recv_multipart()
+                try:
+                    request = read_request(data)
+                    journal = journal or Journal.open_readonly(self._path)
+                    parts = answer(journal, request)
+                    self.served += 1
+                except (TransportError, JournalError) as error:
+                    self.refused += 1
+                    log.log(logging.ERROR if isinstance(error, JournalError) else logging.DEBUG, "%s", error)
+                    parts = [msgspec.json.encode(Refusal(error=str(error)))]
+                router.send_multipart([*envelope, *parts])
+            if journal is not None:
+                journal.close()
+
+    def close(self) -> None:
+        """End the thread and free the address."""
+        self._bell.send(b"")
+        self._thread.join()
+        self._bell.close()
+        self._context.term()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,213 @@
+"""Events for your own program: each once, in order per camera, whatever happens in between.
+
+    for event in subscribe("tcp://127.0.0.1:5556", since=0):
+        print(event.camera, event.label)
+
+Kill the worker, pull the cable, be slow: the subscription connects again by itself and fetches from the journal what it
+missed. `Subscription.cursor` says where to resume in the next run.
+"""
+
+import logging
+import math
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+import msgspec
+import zmq
+
+from bowam_stream import clock
+from bowam_stream.addresses import parse
+from bowam_stream.errors import TransportError
+from bowam_stream.events.merge import Merge
+from bowam_stream.events.wire import (
+    EVENT_TOPIC,
+    HEARTBEAT_MS,
+    HEARTBEAT_TIMEOUT_MS,
+    MAX_MESSAGE_BYTES,
+    STATUS_TOPIC,
+    topic,
+)
+from bowam_stream.messages import Event
+
+log = logging.getLogger(__name__)
+
+DEFAULT_ENDPOINT = "tcp://127.0.0.1:5556"
+ANSWER_MS = 1000  # an unanswered question to the journal is asked again: it went to a process that is gone
+RECONNECT_MS, RECONNECT_MAX_MS = 50, 1000
+
+
+def journal_of(endpoint: str) -> str:
+    """The journal socket that belongs to an event topic by default: the next port. Raises TransportError for ipc."""
+    address = parse(endpoint)
+    if not address.port:
+        raise TransportError(f"{endpoint} has no port; name its journal socket as well (journal=...)")
+    return str(msgspec.structs.replace(address, port=address.port + 1))
+
+
+class _Story:
+    """The two sockets of a subscription and the story that they tell, for blocking and for asyncio use alike."""
+
+    _context_type: ClassVar[type[zmq.Context[Any]]]
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        journal: str | None = None,
+        cameras: Collection[str] | None = None,
+        since: int | Mapping[str, int] | None = None,
+    ) -> None:
+        self.endpoint = str(parse(endpoint))
+        self.journal_endpoint = str(parse(journal)) if journal else journal_of(endpoint)
+        self.malformed = 0  # messages of the topic that could not be read
+        self._merge = Merge(cameras=cameras, since=since)
+        self._ready: deque[Event] = deque()
+        self._context = self._context_type()
+        self._journal: Any = None  # connected while there is something to ask
+        self._asked_ns = 0
+        self._topic = self._socket(zmq.SUB)
+        for prefix in (EVENT_TOPIC, STATUS_TOPIC):
+            for wanted in [prefix.encode()] if cameras is None else [topic(prefix, camera) for camera in cameras]:
+                self._topic.subscribe(wanted)
+        self._topic.connect(self.endpoint)
+
+    @property
+    def cursor(self) -> dict[str, int]:
+        """camera -> seq of its last event that was given out; as `since` it resumes behind it."""
+        cursor = dict(self._merge.cursor)
+        for event in reversed(self._ready):
+            cursor[event.camera] = event.seq - 1
+        return cursor
+
+    @property
+    def statuses(self) -> dict[str, dict[str, Any]]:
+        """camera -> its last status."""
+        return {camera: msgspec.json.decode(body) for camera, body in self._merge.status.items()}
+
+    def _socket(self, kind: int) -> Any:
+        socket = self._context.socket(kind)
+        socket.set(zmq.LINGER, 0)
+        socket.set(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+        socket.set(zmq.RECONNECT_IVL, RECONNECT_MS)
+        socket.set(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
+        socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+        socket.set(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+        socket.set(zmq.IPV6, int("[" in self.endpoint))
+        return socket
+
+    def _listen(self, now_ns: int) -> tuple[Any, bytes | None, float]:
+        """The socket to wait at, what to send there first, and how many ms to wait at most."""
+        if not self._merge.behind:
+            self._hang_up()
+            return self._topic, None, math.inf
+        waited_ms = (now_ns - self._asked_ns) / clock.NS_PER_MS
+        if self._journal is not None and self._asked_ns and waited_ms < ANSWER_MS:
+            return self._journal, None, ANSWER_MS - waited_ms
+        if self._asked_ns:
+            self._hang_up()  # whoever was asked is gone; a late answer must not be taken for that of the next question
+        if self._journal is None:
+            self._journal = self._socket(zmq.DEALER)
+            self._journal.connect(self.journal_endpoint)
+        self._asked_ns = now_ns
+        return self._journal, self._merge.request(), ANSWER_MS
+
+    def _hear(self, socket: Any, parts: list[bytes]) -> None:
+        """Take in what came from `socket`."""
+        if socket is self._journal:
+            self._asked_ns = 0
+            self._ready.extend(self._merge.on_page(parts))
+            return
+        try:
+            self._ready.extend(self._merge.on_message(parts))
+        except TransportError as error:
+            self.malformed += 1
+            log.warning("%s", error)
+
+    def _hang_up(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+        self._journal, self._asked_ns = None, 0
+
+    def _unanswered(self, timeout_s: float | None) -> TransportError:
+        return TransportError(
+            f"nothing answered at {self.journal_endpoint} within {timeout_s:g} s; is a worker running there?"
+        )
+
+    def close(self) -> None:
+        """Leave; the subscription can't be used any more."""
+        self._context.destroy(linger=0)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_context"):  # a refused address never got that far
+            self.close()
+
+
+class Subscription(_Story):
+    """A running subscription: iterate over it, or `receive` with a timeout. As a context manager it closes itself."""
+
+    _context_type = zmq.Context
+
+    def receive(self, timeout_s: float | None = None) -> Event | None:
+        """The next event; None if none came within `timeout_s`. Raises TransportError where answers make no sense."""
+        self._run(lambda: bool(self._ready), timeout_s)
+        return self._ready.popleft() if self._ready else None
+
+    def _run(self, done: Callable[[], bool], timeout_s: float | None) -> None:
+        end_ns = math.inf if timeout_s is None else clock.monotonic_ns() + timeout_s * clock.NS_PER_SECOND
+        now_ns = clock.monotonic_ns()
+        while not done():
+            socket, question, wait_ms = self._listen(now_ns)
+            if question is not None:
+                socket.send(question)
+            wait_ms = max(0.0, min(wait_ms, (end_ns - now_ns) / clock.NS_PER_MS))
+            if socket.poll(None if wait_ms == math.inf else math.ceil(wait_ms)):
+                self._hear(socket, socket.recv_multipart())
+            elif now_ns >= end_ns:
+                return
+            now_ns = clock.monotonic_ns()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Event:
+        event = self.receive()
+        assert event is not None
+        return event
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def subscribe(
+    endpoint: str = DEFAULT_ENDPOINT,
+    *,
+    journal: str | None = None,
+    cameras: Collection[str] | None = None,
+    since: int | Mapping[str, int] | None = None,
+    timeout_s: float | None = None,
+) -> Subscription:
+    """Events of a worker, each once, in order per camera and without gaps, for as long as you iterate.
+
+    `journal` is the journal socket (the next port of `endpoint` by default). `since` is the last seq that you have, for
+    all cameras or as {camera: seq}, where a camera that is not named starts from its first event; None gives what
+    happens after this call. Events are records: a provisional one is followed by a final or retracted one.
+
+    Returns as soon as the worker answered; raises TransportError if nothing did within `timeout_s` (None waits), or if
+    the cursor is of another journal. Later the subscription waits for a worker that went away, and goes on.
+    """
+    subscription = Subscription(endpoint, journal=journal, cameras=cameras, since=since)
+    try:
+        subscription._run(lambda: subscription._merge.journal is not None, timeout_s)
+        if subscription._merge.journal is None:
+            raise subscription._unanswered(timeout_s)
+    except BaseException:
+        subscription.close()
+        raise
+    return subscription
