@@ -1,14 +1,15 @@
 """Events: written down first, then published, and never lost.
 
-schema.py          how an event is written: canonical JSON, `bowam.event/1`
-journal.py         SQLite: what stands there is never lost and never said twice
-ledger.py          commit, publish, mark: the order that makes it true
-publisher.py       the event topic (PUB)
-replay_socket.py   the journal socket (ROUTER): what was missed
-service.py         these together, for a worker
-wire.py            the messages between both ends
-merge.py           topic and journal made one gapless story, without sockets
-subscriber.py      `subscribe`, for your own program
+    schema.py          how an event is written: canonical JSON, `bowam.event/1`
+    journal.py         SQLite: what stands there is never lost and never said twice
+    ledger.py          commit, publish, mark: the order that makes it true
+    publisher.py       the event topic (PUB)
+    replay_socket.py   the journal socket (ROUTER): what was missed
+    wire.py            the messages between both ends
+    merge.py           topic and journal made one gapless story, without sockets
+    subscriber.py      `subscribe`, for your own program
+
+A worker uses the first five, in this order; a subscriber the last three.
 """
 
 from bowam_stream.events.journal import Journal
@@ -16,13 +17,11 @@ from bowam_stream.events.ledger import EventLedger
 from bowam_stream.events.publisher import EventPublisher
 from bowam_stream.events.replay_socket import ReplaySocket
 from bowam_stream.events.schema import from_json, json_schema, to_json
-from bowam_stream.events.service import EventService
 from bowam_stream.events.subscriber import Subscription, subscribe
 
 __all__ = [
     "EventLedger",
     "EventPublisher",
-    "EventService",
     "Journal",
     "ReplaySocket",
     "Subscription",

@@ -240,13 +240,9 @@ class Journal:
                 (event.delivery.published_utc_ns, event.delivery.latency_ms, event.camera, event.seq),
             )
 
-    def unpublished(self) -> list[Event]:
-        """Events of the claimed cameras that were stored but, as far as we know, never published; oldest first."""
-        return [
-            event
-            for event in self._select("WHERE published_utc_ns IS NULL ORDER BY position")
-            if event.camera in self._claims
-        ]
+    def unpublished(self, camera: str) -> list[Event]:
+        """Events of a camera that were stored but, as far as we know, never published; oldest first."""
+        return self._select("WHERE published_utc_ns IS NULL AND camera = ? ORDER BY position", camera)
 
     def open_provisionals(self, camera: str | None = None) -> list[Event]:
         """Provisional events that no final or retracted record has closed yet, oldest first."""

@@ -1,6 +1,7 @@
 """From content to a published event: commit, publish, mark, in this order, whatever interrupts it."""
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import msgspec
 
@@ -10,46 +11,54 @@ from bowam_stream.messages import Delivery, Event
 
 
 class Publisher(Protocol):
-    """Whatever sends an event out."""
+    """Whatever sends events and statuses out."""
 
     def publish(self, event: Event) -> None: ...
+
+    def status(self, camera: str, fields: Mapping[str, Any]) -> None: ...
 
 
 class EventLedger:
     """Keeps the promise that no event is lost: the journal first, then the topic.
 
-    A crash before the commit loses nothing that anybody heard of; the recording is fed again, or the camera's open
-    events are retracted. A crash after it leaves a row that `resume` publishes. A crash after publication publishes it
-    twice, and (camera, seq) tells.
+    A crash before the commit loses nothing that anybody heard of: a recording is fed again, a camera's open events are
+    retracted. A crash after it leaves a row that `open` publishes. A crash after publication publishes it twice, and
+    (camera, seq) tells.
     """
 
     def __init__(self, journal: Journal, publisher: Publisher) -> None:
         self._journal = journal
         self._publisher = publisher
 
-    def resume(self) -> list[Event]:
-        """Publish what an earlier process of these cameras stored and, as far as we know, did not publish."""
-        return [self._publish(event, None) for event in self._journal.unpublished()]
+    def open(self, camera: str, *, resume: bool) -> list[Event]:
+        """Take charge of `camera` as its stream begins; returns what had to be published before anything new.
 
-    def record(self, content: Event, *, captured_ns: int | None = None) -> Event | None:
-        """Store and publish `content` (its seq is ignored); None if the journal has it already.
+        Whatever an earlier process stored and, as far as we know, did not publish goes out now. Provisional events that
+        nobody closed are retracted as "interrupted", unless the same recording comes again (`resume`) and closes them
+        itself. Raises JournalError where another worker holds the camera.
+        """
+        self._journal.claim(camera)
+        published = [self._publish(event, None) for event in self._journal.unpublished(camera)]
+        for event in [] if resume else self._journal.open_provisionals(camera):
+            closed = self.record(msgspec.structs.replace(event, phase="retracted", reason="interrupted"))
+            published += [closed] if closed else []
+        return published
 
-        `captured_ns`: when the frame that brought it was captured, on this machine's monotonic clock; None for
+    def record(self, content: Event, *, trigger_ns: int | None = None) -> Event | None:
+        """Store and publish `content`; returns it with its seq and delivery, None if the journal has it already.
+
+        `trigger_ns`: when the frame that brought it was captured, on this machine's monotonic clock; None for
         recordings. Raises JournalError.
         """
         event = self._journal.append(content)
-        return None if event is None else self._publish(event, captured_ns)
+        return None if event is None else self._publish(event, trigger_ns)
 
-    def retract_open(self, camera: str, reason: str = "interrupted") -> list[Event]:
-        """Close the provisional events of a live camera that nobody will finish: a new worker or session begins."""
-        closed = [
-            self.record(msgspec.structs.replace(event, phase="retracted", reason=reason, delivery=None))
-            for event in self._journal.open_provisionals(camera)
-        ]
-        return [event for event in closed if event is not None]
+    def status(self, camera: str, fields: Mapping[str, Any]) -> None:
+        """Publish how a camera is doing. Not kept."""
+        self._publisher.status(camera, fields)
 
-    def _publish(self, event: Event, captured_ns: int | None) -> Event:
-        latency_ms = None if captured_ns is None else round((clock.monotonic_ns() - captured_ns) / clock.NS_PER_MS, 3)
+    def _publish(self, event: Event, trigger_ns: int | None) -> Event:
+        latency_ms = None if trigger_ns is None else round((clock.monotonic_ns() - trigger_ns) / clock.NS_PER_MS, 3)
         delivery = Delivery(published_utc_ns=clock.utc_ns(), latency_ms=latency_ms)
         event = msgspec.structs.replace(event, delivery=delivery)
         self._publisher.publish(event)
