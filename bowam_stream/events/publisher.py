@@ -26,6 +26,11 @@ SUBSCRIPTIONS_AT_ONCE = 1000  # so that a flood of them holds up nobody
 SUBSCRIPTION = b"\x01"  # XPUB hands out what subscribers send: 1 and a prefix for a subscription, 0 for its end
 
 
+def _bare_status(camera: str) -> bytes:
+    """What is told of a camera before it has a status: its header alone says how far it has come."""
+    return msgspec.json.encode({"camera": camera})
+
+
 class EventPublisher:
     """Publishes events and statuses; one socket, used by one thread. Never waits for a subscriber.
 
@@ -36,7 +41,7 @@ class EventPublisher:
         """`journal` is the journal's name and `heads` its last seq of each camera."""
         self._journal = journal
         self._heads = dict(heads)
-        self._statuses = {camera: msgspec.json.encode({"camera": camera}) for camera in heads}
+        self._statuses = {camera: _bare_status(camera) for camera in heads}
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.XPUB)
         self._socket.set(zmq.XPUB_VERBOSE, 1)  # or a second subscriber of a topic would go unnoticed
@@ -55,6 +60,7 @@ class EventPublisher:
         """Send an event that stands in the journal."""
         self.poll()
         self._heads[event.camera] = max(event.seq, self._heads.get(event.camera, 0))
+        self._statuses.setdefault(event.camera, _bare_status(event.camera))
         self._send(EVENT_TOPIC, event.camera, event.seq, to_json(event))
 
     def status(self, camera: str, fields: Mapping[str, Any]) -> None:

@@ -1,0 +1,148 @@
+"""Commit, publish, mark: in this order, and picked up where a crash left it."""
+
+import msgspec
+import pytest
+
+from bowam_stream import clock
+from bowam_stream.errors import JournalError
+from bowam_stream.events import EventLedger, Journal
+from bowam_stream.messages import Event, Moment
+
+MOMENT = Moment(frame=1, t_ns=1)
+
+
+class Crash(Exception):
+    """The process dies here."""
+
+
+class Topic:
+    """Stands in for the socket; remembers what was published and what the journal held at that moment."""
+
+    def __init__(self, path, crash=False) -> None:
+        self.path = path
+        self.crash = crash
+        self.published = []
+        self.statuses = []
+
+    def publish(self, event) -> None:
+        with Journal.open_readonly(self.path) as journal:
+            assert event.seq in [stored.seq for stored in journal.since() if stored.camera == event.camera]
+        if self.crash:
+            raise Crash
+        self.published.append(event)
+
+    def status(self, camera, fields) -> None:
+        self.statuses.append((camera, fields))
+
+
+def made(name: str, phase: str = "final") -> Event:
+    """An event with little in it."""
+    return Event(
+        event_id=name,
+        seq=0,
+        camera="cam0",
+        session="s",
+        face=0,
+        kind="blink" if phase == "final" else None,
+        phase=phase,
+        onset=MOMENT,
+        apex=MOMENT,
+        offset=None if phase == "provisional" else MOMENT,
+        label=None,
+        probabilities=None,
+        confidence=None,
+        spotting_score=1.0,
+        quality=("gap",),
+        model=None,
+    )
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "journal.sqlite"
+
+
+@pytest.fixture
+def journal(path):
+    with Journal(path) as journal:
+        yield journal
+
+
+def test_an_event_is_published_once_it_stands_in_the_journal(journal, path):
+    """The topic looks into the journal; what it gets carries seq and delivery, and the journal remembers both."""
+    topic = Topic(path)
+    event = EventLedger(journal, topic).record(made("a"))
+    assert topic.published == [event]
+    assert event.seq == 1
+    assert event.delivery.published_utc_ns > 0
+    assert event.delivery.latency_ms is None
+    assert [*journal.since()] == [event]
+    assert journal.unpublished("cam0") == []
+
+
+def test_latency_runs_from_the_capture_of_the_frame_that_triggered(journal, path, monkeypatch):
+    """On the monotonic clock, in milliseconds."""
+    monkeypatch.setattr(clock, "monotonic_ns", lambda: 5_042_500_000)
+    event = EventLedger(journal, Topic(path)).record(made("a"), trigger_ns=5_000_000_000)
+    assert event.delivery.latency_ms == 42.5
+
+
+def test_what_the_journal_has_is_not_published_again(journal, path):
+    """A recording that is fed again says everything twice."""
+    topic = Topic(path)
+    ledger = EventLedger(journal, topic)
+    assert [ledger.record(made("a")) is None for _ in range(3)] == [False, True, True]
+    assert len(topic.published) == 1
+
+
+def test_an_event_that_a_crash_kept_from_the_topic_is_published_at_the_next_start(path):
+    """Once, with the seq that it got, before anything new."""
+    with Journal(path) as journal:
+        ledger = EventLedger(journal, Topic(path))
+        ledger.record(made("a"))
+        with pytest.raises(Crash):
+            EventLedger(journal, Topic(path, crash=True)).record(made("b"))
+    topic = Topic(path)
+    with Journal(path) as journal:
+        ledger = EventLedger(journal, topic)
+        ledger.open("cam0", resume=True)
+        ledger.record(made("b"))
+        ledger.record(made("c"))
+        ledger.open("cam0", resume=True)
+    assert [(event.event_id, event.seq) for event in topic.published] == [("b", 2), ("c", 3)]
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_open_events_of_a_camera_are_retracted_when_it_begins_anew(journal, path, resume):
+    """Those of a recording that comes again are not: it closes them itself."""
+    topic = Topic(path)
+    ledger = EventLedger(journal, topic)
+    for content in (made("a", "provisional"), made("b", "provisional"), made("a")):
+        ledger.record(content)
+    begun = ledger.open("cam0", resume=resume)
+    late = ledger.record(made("b"))
+    if resume:
+        assert begun == []
+        assert late.phase == "final"
+    else:
+        (closed,) = begun
+        assert closed == topic.published[-1]
+        assert (closed.event_id, closed.phase, closed.reason, closed.seq) == ("b", "retracted", "interrupted", 4)
+        content = msgspec.structs.replace(closed, phase="provisional", reason=None, seq=0, delivery=None)
+        assert content == made("b", "provisional")
+        assert late is None
+    assert journal.open_provisionals() == []
+
+
+def test_a_second_worker_of_a_camera_is_refused_as_its_stream_begins(journal, path):
+    """Before it has said anything."""
+    EventLedger(journal, Topic(path)).open("cam0", resume=True)
+    with Journal(path) as other, pytest.raises(JournalError, match="belongs to another worker"):
+        EventLedger(other, Topic(path)).open("cam0", resume=True)
+
+
+def test_statuses_pass_through(journal, path):
+    """They are told, not kept."""
+    topic = Topic(path)
+    EventLedger(journal, topic).status("cam0", {"frames": 1})
+    assert topic.statuses == [("cam0", {"frames": 1})]
