@@ -38,7 +38,7 @@ RIGID = (168, 6, 197, 195, 5, 9, 151, 67, 297, 109, 338, 54, 284, 116, 345, 123,
 
 _EYE_OPENINGS = ((33, 133, 159, 145), (263, 362, 386, 374))  # outer and inner corner, upper and lower lid
 _WINDOW_PX = 8.0  # standard deviation of one point's window
-_EYE_MASK_PX = (17.0, 8.0)  # half axes of what a blink repaints, masked out of every region but the eyes
+_EYE_MASK_PX = (26.0, 16.0)  # half axes of what a blink repaints, masked out of every region but the eyes
 
 
 def cell_centres() -> np.ndarray:
@@ -55,7 +55,7 @@ def windows(landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     eyes = np.zeros(len(CENTRES), np.float32)
     for outer, inner, upper, lower in _EYE_OPENINGS:
         middle = landmarks[[outer, inner, upper, lower]].mean(axis=0)
-        eyes = np.maximum(eyes, np.exp(-(((CENTRES - middle) / _EYE_MASK_PX) ** 2).sum(axis=1)))
+        eyes = np.maximum(eyes, np.exp(-((((CENTRES - middle) / _EYE_MASK_PX) ** 2).sum(axis=1) ** 2)))
     kept = 1.0 - eyes
     regions = np.stack([_window(landmarks[list(points)]) for points in REGIONS.values()])
     regions[~EYES] *= kept
