@@ -12,7 +12,14 @@ import numpy as np
 
 from bowam_model.errors import ImageError
 from bowam_model.face.geometry import CROP_PX, RIGID, TEMPLATE, crop_face, head_pose, map_points, similarity
-from bowam_model.face.mesh import FaceMesh
+from bowam_model.face.likeness import CUT, OTHER_PERSON, difference, look_at_face, look_at_picture
+from bowam_model.face.mesh import Box, FaceFinder, FaceMesh
+from bowam_model.face.steady import SteadyTransform
+
+_NS_PER_MS = 1_000_000
+_RIGHT_CHEEK, _LEFT_CHEEK = 234, 454  # Face Mesh points at the edges of the face
+_SAME_PLACE = 0.6  # face widths between two pictures: further away it is another face
+_SAME_SIZE = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +28,14 @@ class FaceSettings:
 
     crop_px: int = CROP_PX  # side of the square crop
     max_faces: int = 1  # 1: the most prominent face is followed
+    keep_track_ms: float = 400.0  # a face that is lost for longer comes back as a new track
+    look_every_ms: float = 500.0  # how often the detector says anew how face-like a face is
+    # Low-pass of the alignment (see SteadyTransform); chosen for the least motion that is left at brows and mouth over
+    # 200 ms on still, drifting, trembling, nodding and shifting heads.
+    cutoff_hz: float = 0.6
+    follow_hz_per_px_s: float = 1.0
+    noise_px_s: float = 3.0
+    speed_cutoff_hz: float = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,40 +47,165 @@ class AlignedFace:
     landmarks: np.ndarray  # float32 (468, 2): Face Mesh points as x, y in pixels of `crop`
     transform: np.ndarray  # float64 (2, 3): source pixels (x, y, 1) -> crop pixels
     sharpness: float  # variance of the Laplacian of the crop, grey levels squared
-    yaw_deg: float
+    yaw_deg: float  # see geometry.head_pose
     pitch_deg: float
     roll_deg: float
     size_px: float  # width of the face in the source picture
-    confidence: float  # 0..1
+    confidence: float  # 0.5..1 from MediaPipe's face detector when it last looked; 0 if it saw no face there
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """A face in one picture, before it is known whose."""
+
+    points: np.ndarray  # float64 (468, 3), pixels of the picture
+    transform: np.ndarray  # float64 (2, 3), as measured
+    likeness: np.ndarray | None
+    centre: np.ndarray
+    size_px: float
+
+
+class _Track:
+    """One person: what is remembered from picture to picture."""
+
+    def __init__(self, number: int, settings: FaceSettings) -> None:
+        self.number = number
+        self.steady = SteadyTransform(
+            settings.cutoff_hz, settings.follow_hz_per_px_s, settings.noise_px_s, settings.speed_cutoff_hz
+        )
+        self.confidence = 0.0
+        self.looked_ns: int | None = None  # when the detector last looked
+        self.seen_ns = 0
+        self.last: _Seen | None = None
 
 
 class FaceAligner:
     """Finds, follows and aligns the faces of a stream of pictures."""
 
     def __init__(self, settings: FaceSettings = FaceSettings()) -> None:
+        """Raise MissingDependency if mediapipe or one of its system libraries is not installed."""
         self._settings = settings
+        self._finder = FaceFinder()
         self._mesh = FaceMesh(settings.max_faces)
+        self._following = False  # the mesh has a face to follow
+        self._picture: np.ndarray | None = None
+        self._tracks: list[_Track] = []
+        self._next_number = 0
 
     def align(self, image: np.ndarray, t_ns: int) -> tuple[AlignedFace, ...]:
-        """Faces in `image`, uint8 (H, W) grey or (H, W, 3) RGB, taken at media time `t_ns`; empty if there is none.
+        """Faces in `image`, uint8 (H, W) grey or (H, W, 3) RGB, taken at media time `t_ns`; the largest comes first.
 
-        Raise ImageError for any other array.
+        Times must not decrease. Raise ImageError for any other array.
         """
         rgb, grey = both_colours(image)
-        return tuple(
-            _describe(k, grey, points, similarity(points[RIGID, :2], TEMPLATE[:, :2]), self._settings.crop_px)
-            for k, points in enumerate(self._mesh.find(rgb))
-        )
+        picture = look_at_picture(grey)
+        if picture is None:
+            return ()
+        if self._picture is not None and difference(picture, self._picture) > CUT:
+            self._start_over()
+        self._picture = picture
+        keep_ns = int(self._settings.keep_track_ms * _NS_PER_MS)
+        self._tracks = [track for track in self._tracks if t_ns - track.seen_ns <= keep_ns]
+
+        seen = self._see(rgb, grey)
+        known = self._match(seen)
+        if any(track is not None and _is_stranger(face, track) for face, track in zip(seen, known, strict=True)):
+            # Face Mesh may have dragged the old shape over the new face: let it search.
+            self._start_over()
+            seen = self._see(rgb, grey)
+            known = [None] * len(seen)
+        tracks = [track or self._new_track() for track in known]
+        self._look(rgb, seen, tracks, t_ns)
+        for face, track in zip(seen, tracks, strict=True):
+            track.seen_ns, track.last = t_ns, face
+        aligned = [
+            _describe(track, grey, face, track.steady.push(face.transform, t_ns), self._settings.crop_px)
+            for face, track in zip(seen, tracks, strict=True)
+        ]
+        return tuple(sorted(aligned, key=lambda face: -face.size_px))
 
     def close(self) -> None:
-        """Free the mesh."""
+        """Free the models."""
         self._mesh.close()
+        self._finder.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self.close()
+
+    def _start_over(self) -> None:
+        self._mesh.forget()
+        self._following = False
+        self._tracks = []
+
+    def _new_track(self) -> _Track:
+        track = _Track(self._next_number, self._settings)
+        self._next_number += 1
+        self._tracks.append(track)
+        return track
+
+    def _see(self, rgb: np.ndarray, grey: np.ndarray) -> list[_Seen]:
+        if not self._following:
+            boxes = self._finder.find(rgb)
+            if not boxes:
+                return []
+            if self._settings.max_faces == 1 and len(boxes) > 1:
+                # Face Mesh would take the highest score: show it only the face that is wanted, and it stays with it.
+                rgb = _spotlight(rgb, self._most_prominent(boxes, rgb.shape), boxes)
+        found = self._mesh.find(rgb)
+        self._following = bool(found)
+        return [_see_face(grey, points) for points in found]
+
+    def _most_prominent(self, boxes: list[Box], shape: tuple[int, ...]) -> Box:
+        """A face that was followed a moment ago, or else the one that is large and central."""
+        middle = np.array([shape[1] / 2, shape[0] / 2])
+
+        def weight(box: Box) -> tuple[bool, float]:
+            known = any(
+                track.last and np.linalg.norm(box.centre - track.last.centre) < _SAME_PLACE * track.last.size_px
+                for track in self._tracks
+            )
+            offside = float(np.linalg.norm(box.centre - middle) / np.linalg.norm(middle))
+            return known, box.width * (1 - offside / 2)
+
+        return max(boxes, key=weight)
+
+    def _match(self, seen: list[_Seen]) -> list[_Track | None]:
+        """For each face the track that was last at its place, if any."""
+        free = list(self._tracks)
+        matches: list[_Track | None] = []
+        for face in seen:
+            near = [(_apart(face, track), k) for k, track in enumerate(free) if _apart(face, track) < _SAME_PLACE]
+            matches.append(free.pop(min(near)[1]) if near else None)
+        return matches
+
+    def _look(self, rgb: np.ndarray, seen: list[_Seen], tracks: list[_Track], t_ns: int) -> None:
+        """Now and then, let the detector say how face-like the followed faces are."""
+        every_ns = int(self._settings.look_every_ms * _NS_PER_MS)
+        if not any(track.looked_ns is None or t_ns - track.looked_ns >= every_ns for track in tracks):
+            return
+        boxes = self._finder.find(rgb)
+        for face, track in zip(seen, tracks, strict=True):
+            here = [box.score for box in boxes if np.linalg.norm(box.centre - face.centre) < face.size_px / 2]
+            track.confidence, track.looked_ns = max(here, default=0.0), t_ns
+
+
+def align_still(image: np.ndarray) -> AlignedFace | None:
+    """The largest face of one photo, uint8 (H, W) or (H, W, 3) RGB, without any memory; None if there is none."""
+    rgb, grey = both_colours(image)
+    mesh = FaceMesh(max_faces=4, still=True)
+    try:
+        seen = [_see_face(grey, points) for points in mesh.find(rgb)]
+    finally:
+        mesh.close()
+    if not seen:
+        return None
+    face = max(seen, key=lambda face: face.size_px)
+    track = _Track(0, FaceSettings())
+    track.confidence = 1.0
+    return _describe(track, grey, face, face.transform, CROP_PX)
 
 
 def both_colours(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -77,29 +217,59 @@ def both_colours(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(image), cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
 
 
-def _describe(track: int, grey: np.ndarray, points: np.ndarray, transform: np.ndarray, crop_px: int) -> AlignedFace:
+def _see_face(grey: np.ndarray, points: np.ndarray) -> _Seen:
+    transform = similarity(points[RIGID, :2], TEMPLATE[:, :2])
+    return _Seen(
+        points=points,
+        transform=transform,
+        likeness=look_at_face(grey, transform),
+        centre=points[:, :2].mean(axis=0),
+        size_px=float(np.linalg.norm(points[_LEFT_CHEEK, :2] - points[_RIGHT_CHEEK, :2])),
+    )
+
+
+def _apart(face: _Seen, track: _Track) -> float:
+    """Distance in face widths to where the track was last; infinite if the face is much larger or smaller."""
+    if track.last is None or not 1 / _SAME_SIZE < face.size_px / track.last.size_px < _SAME_SIZE:
+        return float("inf")
+    return float(np.linalg.norm(face.centre - track.last.centre) / track.last.size_px)
+
+
+def _is_stranger(face: _Seen, track: _Track) -> bool:
+    if track.last is None or track.last.likeness is None or face.likeness is None:
+        return False
+    return difference(face.likeness, track.last.likeness) > OTHER_PERSON
+
+
+def _spotlight(rgb: np.ndarray, wanted: Box, boxes: list[Box]) -> np.ndarray:
+    """The picture with every face but `wanted` covered in grey."""
+    lit = rgb.copy()
+    for box in boxes:
+        lit[_window(box, 1.2, rgb.shape)] = 128
+    kept = _window(wanted, 1.6, rgb.shape)
+    lit[kept] = rgb[kept]
+    return lit
+
+
+def _window(box: Box, grow: float, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    half = np.array([box.width, box.height]) * grow / 2
+    left, top = np.maximum(box.centre - half, 0).astype(int)
+    right, bottom = np.minimum(box.centre + half, [shape[1], shape[0]]).astype(int)
+    return slice(top, max(bottom, top)), slice(left, max(right, left))
+
+
+def _describe(track: _Track, grey: np.ndarray, face: _Seen, transform: np.ndarray, crop_px: int) -> AlignedFace:
     crop = crop_face(grey, transform, crop_px)
-    yaw, pitch, roll = head_pose(points[RIGID])
+    yaw, pitch, roll = head_pose(face.points[RIGID])
     return AlignedFace(
-        track=track,
+        track=track.number,
         crop=crop,
-        landmarks=map_points(points[:, :2], transform).astype(np.float32),
+        landmarks=map_points(face.points[:, :2], transform).astype(np.float32),
         transform=transform,
         sharpness=float(cv2.Laplacian(crop, cv2.CV_16S).var()),
         yaw_deg=yaw,
         pitch_deg=pitch,
         roll_deg=roll,
-        size_px=float(np.linalg.norm(points[454, :2] - points[234, :2])),
-        confidence=1.0,
+        size_px=face.size_px,
+        confidence=track.confidence,
     )
-
-
-def align_still(image: np.ndarray) -> AlignedFace | None:
-    """The most prominent face of one photo, uint8 (H, W) or (H, W, 3) RGB; None if there is none."""
-    rgb, grey = both_colours(image)
-    with FaceMesh(4, still=True) as mesh:
-        found = mesh.find(rgb)
-    if not found:
-        return None
-    points = max(found, key=lambda p: float(np.linalg.norm(p[454, :2] - p[234, :2])))
-    return _describe(0, grey, points, similarity(points[RIGID, :2], TEMPLATE[:, :2]), CROP_PX)

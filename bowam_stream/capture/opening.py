@@ -17,7 +17,6 @@ from bowam_stream.capture.recording import Recording
 from bowam_stream.capture.source import Clocks, Source, SourceSettings, redact
 from bowam_stream.errors import SourceError
 
-
 _SETTINGS, _CLOCKS = SourceSettings(), Clocks()
 
 

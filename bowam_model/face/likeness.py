@@ -1,0 +1,41 @@
+"""Tells a cut and a change of person from motion, by small normalised pictures.
+
+Measured on the test recordings, as 1 - correlation between two frames that follow each other:
+
+                       whole picture      aligned face
+    change of person   0.10 .. 0.64       0.35 .. 0.92
+    motion, flicker    0.00 .. 0.17       0.00 .. 0.20
+"""
+
+import cv2
+import numpy as np
+
+from bowam_model.face.geometry import CROP_PX, crop_face
+
+CUT = 0.30  # the whole picture changed: nothing that was seen before says anything about it
+OTHER_PERSON = 0.28  # the aligned face changed
+_PICTURE = (32, 24)  # columns, rows
+_FACE_PX = 24
+_FLAT = 2.0  # grey levels: a picture that varies less shows nothing
+
+
+def look_at_picture(grey: np.ndarray) -> np.ndarray | None:
+    """The picture (H, W) as a unit vector that neither brightness nor contrast change; None if it shows nothing."""
+    return _unit(cv2.resize(grey, _PICTURE, interpolation=cv2.INTER_AREA))
+
+
+def look_at_face(grey: np.ndarray, transform: np.ndarray) -> np.ndarray | None:
+    """The face under `transform` (source -> 240 px crop) as a unit vector, in the same way."""
+    return _unit(crop_face(grey, transform * (_FACE_PX / CROP_PX), _FACE_PX))
+
+
+def difference(a: np.ndarray, b: np.ndarray) -> float:
+    """0 for the same, 1 for unrelated, up to 2."""
+    return 1.0 - float(a @ b)
+
+
+def _unit(small: np.ndarray) -> np.ndarray | None:
+    vector = small.astype(np.float64).ravel()
+    vector -= vector.mean()
+    norm = float(np.linalg.norm(vector))
+    return vector / norm if norm > _FLAT * np.sqrt(vector.size) else None
