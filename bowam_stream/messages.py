@@ -15,7 +15,7 @@ import numpy as np
 Kind = Literal["micro", "macro", "blink"]
 Phase = Literal["provisional", "final", "retracted"]
 
-SCHEMA = "bowam.event/1"
+SCHEMA: Literal["bowam.event/1"] = "bowam.event/1"
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):

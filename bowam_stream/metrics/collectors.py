@@ -8,6 +8,7 @@ are bounded: camera, stage, reason, kind, label, endpoint; never a face or a fra
 import contextlib
 import platform
 import threading
+from collections import Counter as Counts
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
@@ -81,6 +82,7 @@ class _Metrics:
         self._cameras: set[str] = set()
         self._by_camera: list[Counter | Gauge | Histogram] = []  # metrics with `camera` as their only label
         self._lock = threading.Lock()
+        self._dropped_frames: Counts[str] = Counts()
         build = Info("bowam_build", "Version of the program.", registry=self.registry)
         build.info({"version": version("bowam-stream"), "python": platform.python_version()})
         self._stage = Histogram(
@@ -110,7 +112,14 @@ class _Metrics:
 
     def dropped(self, camera: str, stage: str, reason: str, count: int = 1) -> None:
         """`count` frames of `camera` were lost."""
-        self._dropped.labels(self._label(camera), stage, reason).inc(count)
+        label = self._label(camera)
+        self._dropped.labels(label, stage, reason).inc(count)
+        with self._lock:
+            self._dropped_frames[label] += count
+
+    def dropped_frames(self, camera: str) -> int:
+        """How many frames of `camera` were lost so far, for whatever reason."""
+        return self._dropped_frames[camera]
 
     def camera_up(self, camera: str, up: bool) -> None:
         """Whether the camera delivers (capture), or its stream is open (worker)."""

@@ -1,0 +1,8 @@
+"""Wires the stages into processes; the only place where they meet.
+
+capturing.py    source -> face alignment -> frames socket                     (`bowam capture`)
+working.py      frames socket -> spotter -> network -> journal -> event topic (`bowam worker`)
+supervisor.py   starts both, watches them, ends them in order
+replaying.py    one recording through both, lossless                          (`bowam replay`, `bowam demo`)
+living.py       one camera through both, for as long as it lasts              (`bowam live`)
+"""

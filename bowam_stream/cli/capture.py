@@ -1,0 +1,42 @@
+"""`bowam capture`: one camera or recording onto the frames socket."""
+
+from typing import Annotated
+
+import typer
+
+from bowam_stream.cli.options import Camera, ConfigFile, Frames, Insecure, Rate
+
+
+def capture(
+    source: Annotated[str, typer.Argument(help="Video, folder of images, 0, /dev/video0, rtsp://..., test://pattern.")],
+    camera: Camera = "cam0",
+    frames: Frames = None,
+    config: ConfigFile = None,
+    rate: Rate = None,
+    loops: Annotated[int | None, typer.Option(min=1, help="Play a recording so many times, as one stream.")] = None,
+    as_live: Annotated[
+        bool, typer.Option("--as-live", help="Publish a recording as a camera: paced, and lossy.")
+    ] = False,
+    speed: Annotated[str, typer.Option(help="Of a recording: 1 (as it was filmed) or max.")] = "max",
+    metrics_port: Annotated[int | None, typer.Option(help="0 takes a free port.")] = None,
+    insecure: Insecure = False,
+) -> None:
+    """Decode one source, align its faces and publish them."""
+    from bowam_stream.config import load_config, replaced
+    from bowam_stream.pipeline.capturing import run_capture
+    from bowam_stream.pipeline.stop import StopFlag
+
+    if speed not in ("1", "max"):
+        raise typer.BadParameter("must be 1 or max", param_hint="--speed")
+    settings = load_config(config)
+    settings = replaced(settings, "source", rate_hz=rate, loops=loops)
+    settings = replaced(settings, "transport", endpoint=frames, insecure=insecure or None)
+    settings = replaced(settings, "metrics", capture_port=metrics_port)
+    run_capture(
+        source,
+        settings,
+        camera=camera,
+        as_live=as_live,
+        paced=speed == "1",
+        stop=StopFlag().install(),
+    )

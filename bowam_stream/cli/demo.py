@@ -1,0 +1,116 @@
+"""`bowam demo`: a synthetic clip with known truth through the real processes, and its events beside the truth."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bowam_stream.messages import Event
+    from bowam_stream.report import Score
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write.")] = Path("bowam-demo"),
+) -> None:
+    """Make a clip, find its micro-expressions, and compare. Writes clip, truth, events, report and overlay."""
+    from bowam_model.synthesis import demo_plan, make_clip
+    from bowam_stream.cli.replay import Outputs, run, summarise
+    from bowam_stream.cli.terminal import RunProgress
+    from bowam_stream.cli.terminal import out as console
+    from bowam_stream.config import Config
+    from bowam_stream.report import read_truth, score
+
+    with RunProgress("making the clip") as progress:
+        make_clip(demo_plan(), None, out, on_frame=progress.at)
+    clip, truth = out / "clip.mp4", out / "truth.json"
+    outputs = Outputs(events=out / "events.jsonl", report=out / "report.html", overlay=out / "overlay.mp4")
+    with run(
+        str(clip),
+        Config(),
+        camera="demo",
+        paced=False,
+        journal=None,
+        outputs=outputs,
+        truth=truth,
+        quiet=True,
+    ) as result:
+        known = read_truth(truth)
+        compare(score(known, result.events), result.events, known.fps)
+        summarise(result)
+    console().print(
+        f"\n{out}/report.html   the signal, every event, its three frames and its flow\n"
+        f"{out}/overlay.mp4   the clip with what was seen drawn on it\n"
+        f"{out}/events.jsonl  the events; truth.json and clip.mp4 lie beside them",
+        markup=False,
+    )
+
+
+def compare(score: "Score", events: "tuple[Event, ...]", fps: float) -> None:
+    """Print every true micro-expression beside what was found, then what was never there."""
+    from rich.table import Table
+
+    from bowam_stream.cli.terminal import out
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("", "truth (s)", "found (s)", "overlap", "true label", "label", "sure"):
+        table.add_column(column, no_wrap=True)
+
+    def span(onset_s: float, offset_s: float) -> str:
+        return f"{onset_s:6.2f} - {offset_s:5.2f}"
+
+    rows = []
+    for match in score.found:
+        truth, event = match.truth, match.event
+        offset = event.offset or event.apex
+        verdict = "[green]found[/]" if match.label_right else "[yellow]found, label wrong[/]"
+        rows.append(
+            (
+                event.onset.t_ns,
+                verdict,
+                span(truth.onset / fps, truth.offset / fps),
+                span(event.onset.t_ns / 1e9, offset.t_ns / 1e9),
+                f"{match.iou:.2f}",
+                truth.label or "",
+                event.label or "",
+                f"{event.confidence or 0:.2f}",
+            )
+        )
+    for truth in score.missed:
+        rows.append(
+            (
+                round(truth.onset / fps * 1e9),
+                "[red]missed[/]",
+                span(truth.onset / fps, truth.offset / fps),
+                "",
+                "",
+                truth.label or "",
+                "",
+                "",
+            )
+        )
+    for event in score.false:
+        offset = event.offset or event.apex
+        rows.append(
+            (
+                event.onset.t_ns,
+                "[red]false[/]",
+                "",
+                span(event.onset.t_ns / 1e9, offset.t_ns / 1e9),
+                "",
+                "",
+                event.label or "",
+                f"{event.confidence or 0:.2f}",
+            )
+        )
+    for row in sorted(rows):
+        table.add_row(*row[1:])
+    out().print(table)
+    others = [event for event in events if event.phase == "final" and event.kind != "micro"]
+    found, total = len(score.found), len(score.found) + len(score.missed)
+    out().print(
+        f"\n{found} of {total} micro-expressions found, {score.labels_right} with the right label, "
+        f"{len(score.false)} false; beside them {sum(e.kind == 'blink' for e in others)} blinks and "
+        f"{sum(e.kind == 'macro' for e in others)} macro-expressions",
+        markup=False,
+    )

@@ -1,0 +1,52 @@
+"""`bowam live`: a camera, its events as they happen, and how it is doing."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bowam_stream.cli.options import Camera, ConfigFile, Insecure, Weights
+
+NOTICE = (
+    "People in view must know that their faces are analysed. Inferring emotions at work or in education is banned in "
+    "the EU (AI Act, Art. 5(1)(f)). No picture is stored."
+)
+
+
+def live(
+    source: Annotated[
+        str, typer.Option("--source", help="0, /dev/video0, rtsp://...; a video is played as a camera would send it.")
+    ] = "0",
+    camera: Camera = "cam0",
+    journal: Annotated[Path | None, typer.Option(metavar="FILE", help="The event journal (SQLite).")] = None,
+    weights: Weights = None,
+    config: ConfigFile = None,
+    insecure: Insecure = False,
+) -> None:
+    """Watch a camera until Ctrl-C. Others may subscribe to the events and scrape the metrics meanwhile."""
+    from bowam_stream.cli.panel import Panel
+    from bowam_stream.cli.terminal import err
+    from bowam_stream.config import load_config, replaced
+    from bowam_stream.pipeline.living import live as watch
+    from bowam_stream.pipeline.stop import StopFlag
+
+    settings = load_config(config)
+    settings = replaced(settings, "model", weights=weights)
+    settings = replaced(settings, "transport", insecure=insecure or None)
+    settings = replaced(settings, "events", journal=journal, insecure=insecure or None)
+    err().print(NOTICE, markup=False)
+    err().print(
+        f"events at {settings.events.endpoint}, journal in {settings.events.journal}, metrics at "
+        f"http://{settings.metrics.host}:{settings.metrics.worker_port}/metrics; Ctrl-C ends",
+        markup=False,
+    )
+    stop = StopFlag().install()
+    with Panel() as panel:
+        watch(
+            source,
+            settings,
+            camera=camera,
+            stop=stop,
+            on_event=panel.event,
+            on_status=panel.status,
+        )

@@ -1,0 +1,147 @@
+"""`bowam replay`: a recording through the real processes, to events, report and overlay."""
+
+import contextlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bowam_stream.cli.options import Camera, ConfigFile, Rate, Weights
+
+if TYPE_CHECKING:
+    from bowam_stream.config import Config
+    from bowam_stream.messages import Event
+    from bowam_stream.pipeline.replaying import Replay
+
+
+def replay(
+    video: Annotated[str, typer.Argument(help="Video file, folder of numbered images, or test://pattern.")],
+    speed: Annotated[str, typer.Option(help="1: as it was filmed; max: as fast as it goes.")] = "max",
+    events: Annotated[Path | None, typer.Option(metavar="F.jsonl", help="Write all event records here.")] = None,
+    report: Annotated[Path | None, typer.Option(metavar="F.html", help="Write a self-contained report here.")] = None,
+    overlay: Annotated[
+        Path | None, typer.Option(metavar="F.mp4", help="Write the video with what was seen drawn on it.")
+    ] = None,
+    journal: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep the run's journal here.")] = None,
+    weights: Weights = None,
+    camera: Camera = "cam0",
+    rate: Rate = None,
+    loops: Annotated[int | None, typer.Option(min=1, help="Play it so many times, as one stream.")] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Find the micro-expressions of a recording. The same recording gives the same events, byte for byte."""
+    from bowam_stream.config import load_config, replaced
+
+    if speed not in ("1", "max"):
+        raise typer.BadParameter("must be 1 or max", param_hint="--speed")
+    settings = load_config(config)
+    settings = replaced(settings, "source", rate_hz=rate, loops=loops)
+    settings = replaced(settings, "model", weights=weights)
+    with run(
+        video,
+        settings,
+        camera=camera,
+        paced=speed == "1",
+        journal=journal,
+        outputs=Outputs(events=events, report=report, overlay=overlay),
+    ) as result:
+        summarise(result)
+
+
+class Outputs:
+    """Files that a run leaves. Each appears whole or not at all; a place that can't be written is said beforehand."""
+
+    def __init__(self, *, events: Path | None, report: Path | None, overlay: Path | None) -> None:
+        from bowam_stream.errors import ConfigError
+
+        self.events, self.report, self.overlay = events, report, overlay
+        for path in filter(None, (events, report, overlay)):
+            if path.is_dir():
+                raise ConfigError(f"{path} is a folder; name a file")
+            if not path.absolute().parent.is_dir():
+                raise ConfigError(f"can't write {path}: there is no folder {path.absolute().parent}; make it first")
+            if not os.access(path.absolute().parent, os.W_OK):
+                raise ConfigError(f"can't write {path}: no permission for {path.absolute().parent}")
+
+    @property
+    def need_record(self) -> bool:
+        return self.report is not None or self.overlay is not None
+
+
+@contextlib.contextmanager
+def run(
+    video: str,
+    settings: "Config",
+    *,
+    camera: str,
+    paced: bool,
+    journal: Path | None,
+    outputs: Outputs,
+    truth: Path | None = None,
+    quiet: bool = False,
+) -> Any:
+    """Replay `video` with progress, write the outputs, and give the result."""
+    from bowam_stream.cli.terminal import RunProgress, line
+    from bowam_stream.pipeline.replaying import replay as start
+    from bowam_stream.pipeline.stop import StopFlag
+
+    stop = StopFlag().install()
+    with RunProgress(Path(video).name) as progress:
+
+        def tell(event: "Event") -> None:
+            if event.phase == "final" and not quiet:
+                progress.say(line(event))
+
+        with start(
+            video,
+            settings,
+            camera=camera,
+            paced=paced,
+            record=outputs.need_record,
+            journal=journal,
+            stop=stop,
+            on_event=tell,
+            on_status=progress.status,
+        ) as result:
+            if outputs.events:
+                write_events(outputs.events, result.events)
+            if outputs.report or outputs.overlay:
+                from bowam_stream.cli.pictures import draw
+
+                draw(result, video, settings, outputs, truth)
+            yield result
+
+
+def write_events(path: Path, events: Iterable["Event"]) -> None:
+    """All records as JSON lines, in order of seq, without the part that differs between runs."""
+    from bowam_stream.events import to_json
+    from bowam_stream.report.files import written_whole
+
+    with written_whole(path) as part, part.open("wb") as file:
+        file.writelines(to_json(event, delivery=False) + b"\n" for event in events)
+
+
+def summarise(result: "Replay") -> None:
+    """The end of a replay: how much was found, and what was wrong with the recording."""
+    from bowam_stream.cli.terminal import WARNINGS, err, out
+    from bowam_stream.errors import StreamError
+
+    summary = result.summary
+    final = [event for event in result.events if event.phase == "final"]
+    counts = {kind: sum(event.kind == kind for event in final) for kind in ("micro", "macro", "blink")}
+    retracted = sum(event.phase == "retracted" for event in result.events)
+    length_s = summary.duration_ns / 1e9
+    out().print(
+        f"{summary.source}: {summary.frames} frames, {length_s:.1f} s; {counts['micro']} micro-expressions, "
+        f"{counts['macro']} macro-expressions, {counts['blink']} blinks, {retracted} candidates withdrawn",
+        markup=False,
+    )
+    if summary.frames_with_face == 0:
+        err().print("warning: no face was found in any frame", markup=False)
+    flags = {*summary.quality, *(flag for event in result.events for flag in event.quality)}
+    for flag in sorted(flags & WARNINGS.keys()):
+        err().print(f"warning: {WARNINGS[flag]}", markup=False)
+    if result.interrupted:
+        raise StreamError(f"interrupted after {length_s:.1f} s of the recording; what was found until then is kept")

@@ -1,0 +1,98 @@
+"""All settings of a run in one validated file: the settings of the stages, side by side.
+
+A TOML file may set any of them (`--config bowam.toml`); flags of the command line come on top. An unknown key is an
+error, so that a misspelled setting is never silently ignored.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import bowam_model
+from bowam_model.face import FaceSettings
+from bowam_stream.capture import SourceSettings
+from bowam_stream.errors import ConfigError
+from bowam_stream.spotting import SpottingSettings
+from bowam_stream.transport import TransportSettings
+
+
+SHIPPED_WEIGHTS = Path(bowam_model.__path__[0]) / "weights" / "bowam-nano.safetensors"
+
+
+class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which network recognises, and how it runs."""
+
+    weights: str | None = None  # safetensors file; None: the weights that come with the package
+    backend: str = "eager"
+    threads: int = 1  # of the network; fixed before frame 0, since it changes the last bits
+
+
+class EventSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where events go."""
+
+    endpoint: str = "tcp://127.0.0.1:5556"  # event and status topics (PUB)
+    journal_endpoint: str = "tcp://127.0.0.1:5557"  # missed events (ROUTER)
+    journal: str = "bowam-journal.sqlite"
+    insecure: bool = False  # True: listen beyond this machine although nothing is encrypted
+
+
+class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where Prometheus finds the numbers. Port 0 takes a free one, and the log tells which."""
+
+    host: str = "127.0.0.1"
+    capture_port: int = 9101
+    worker_port: int = 9102
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that can be set, by stage."""
+
+    source: SourceSettings = SourceSettings()
+    face: FaceSettings = FaceSettings()
+    transport: TransportSettings = TransportSettings()
+    spotting: SpottingSettings = SpottingSettings()
+    model: ModelSettings = ModelSettings()
+    events: EventSettings = EventSettings()
+    metrics: MetricsSettings = MetricsSettings()
+
+    def digest(self) -> str:
+        """Hex digest of the settings that change the content of events; part of a recording's session name."""
+        weights = _digest_of(self.model.weights or SHIPPED_WEIGHTS)
+        matter = (self.source, self.face, self.spotting, self.model.backend, self.model.threads, weights)
+        return hashlib.sha256(msgspec.json.encode(matter, order="deterministic")).hexdigest()
+
+
+def load_config(path: Path | None) -> Config:
+    """Read a TOML or JSON file; None gives the defaults. Raises ConfigError that names the file and the key."""
+    if path is None:
+        return Config()
+    decode = msgspec.json.decode if path.suffix == ".json" else msgspec.toml.decode
+    try:
+        return decode(path.read_bytes(), type=Config)
+    except OSError as error:
+        raise ConfigError(f"can't read {path}: {error.strerror}") from None
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def save_config(config: Config, path: Path) -> None:
+    """Write all settings as JSON, for the processes of a run."""
+    path.write_bytes(msgspec.json.encode(config))
+
+
+def _digest_of(file: str | Path) -> str:
+    try:
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    except OSError as error:
+        raise ConfigError(f"can't read the weights {file}: {error.strerror}") from None
+
+
+def replaced(config: Config, stage: str, **changes: Any) -> Config:
+    """The config with some settings of one stage changed; those that are None are left as they were."""
+    given = {
+        name: str(value) if isinstance(value, Path) else value for name, value in changes.items() if value is not None
+    }
+    settings = msgspec.structs.replace(getattr(config, stage), **given)
+    return msgspec.structs.replace(config, **{stage: settings})

@@ -1,0 +1,209 @@
+"""The capture process: source -> face alignment -> frames socket."""
+
+import hashlib
+import logging
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import msgspec
+
+from bowam_model.face import FaceAligner
+from bowam_stream import clock
+from bowam_stream.capture import FaceStage, Grabbed, LiveGrabber, Pacer, Source, open_source
+from bowam_stream.config import Config
+from bowam_stream.errors import SourceError
+from bowam_stream.messages import EndOfStream, Frame, Hello, Moment
+from bowam_stream.metrics import CaptureMetrics, MetricsServer, timed
+from bowam_stream.pipeline.stop import StopFlag
+from bowam_stream.transport import FrameSender, Rewind, open_sender
+
+log = logging.getLogger(__name__)
+
+GRAB_TIMEOUT_S = 0.2  # how soon a camera without frames notices that it should end
+
+
+class Session:
+    """One stream of aligned frames, from its hello to its end."""
+
+    def __init__(self, hello: Hello, config: Config, sender: FrameSender, metrics: CaptureMetrics) -> None:
+        self._hello = hello
+        self._sender = sender
+        self._metrics = metrics
+        self._aligner = FaceAligner(config.face)
+        self._stage = FaceStage(self._aligner, camera=hello.camera, session=hello.session)
+        self._had_face = False
+
+    def __enter__(self) -> "Session":
+        try:
+            self._sender.open(self._hello)
+        except BaseException:
+            self._aligner.close()
+            raise
+        self._metrics.camera_up(self._hello.camera, True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._aligner.close()
+        self._metrics.camera_up(self._hello.camera, False)
+
+    def push(self, frame: Frame) -> None:
+        """Align the faces of one frame and publish them."""
+        camera = self._hello.camera
+        self._metrics.captured(camera, frame.moment.t_ns)
+        with timed(self._metrics.stage, "align"):
+            aligned = self._stage.push(frame)
+        if self._had_face and not aligned.faces:
+            self._metrics.face_lost(camera)
+        self._had_face = bool(aligned.faces)
+        with timed(self._metrics.stage, "publish"):
+            self._sender.send(aligned)
+        self._metrics.published(camera)
+
+    def end(self, quality: tuple[str, ...] = ()) -> EndOfStream:
+        """What closes this stream."""
+        seq = self._stage.next_seq
+        return EndOfStream(camera=self._hello.camera, session=self._hello.session, seq=seq, frames=seq, quality=quality)
+
+
+class Capture:
+    """Feeds one source into one sender."""
+
+    def __init__(
+        self,
+        source: Source,
+        config: Config,
+        *,
+        camera: str,
+        lossless: bool,
+        sender: FrameSender,
+        metrics: CaptureMetrics,
+        stop: StopFlag,
+    ) -> None:
+        self._source = source
+        self._config = config
+        self._camera = camera
+        self._lossless = lossless
+        self._sender = sender
+        self._metrics = metrics
+        self._stop = stop
+
+    def play(self, *, paced: bool) -> EndOfStream:
+        """Send a recording from its first frame to its last, or until told to stop. Raises Rewind."""
+        pacer = Pacer() if paced else None
+        start_ns = clock.monotonic_ns()
+        with self._session() as session:
+            for frame in self._decoded():
+                if pacer is not None:
+                    wait_ns = pacer.wait_ns(frame.moment.t_ns, clock.monotonic_ns())
+                    self._stop.wait(wait_ns / clock.NS_PER_SECOND)
+                if self._stop:
+                    break
+                session.push(frame if self._lossless else _as_live(frame, start_ns))
+            end = session.end((*self._source.late_quality, *(("interrupted",) if self._stop else ())))
+            self._sender.close(end)
+            return end
+
+    def watch(self) -> EndOfStream | None:
+        """Send what a camera sees until told to stop. Every connection is a session of its own."""
+        grabber = LiveGrabber(self._source, on_drop=self._dropped, on_connection=self._connection)
+        grabber.start()
+        end: EndOfStream | None = None
+        try:
+            grabbed = self._next(grabber)
+            while grabbed is not None:
+                connection = grabbed.connection
+                with self._session() as session:
+                    while grabbed is not None and grabbed.connection == connection:
+                        session.push(grabbed.frame)
+                        grabbed = self._next(grabber)
+                    end = session.end()
+            self._sender.close(end)
+            return end
+        finally:
+            grabber.stop()
+
+    def _session(self) -> Session:
+        hello = Hello(
+            camera=self._camera,
+            session=self._session_name(),
+            source=self._source.name,
+            rate_hz=self._source.rate_hz,
+            frames=self._source.frames,
+            lossless=self._lossless,
+            quality=self._source.quality,
+        )
+        return Session(hello, self._config, self._sender, self._metrics)
+
+    def _session_name(self) -> str:
+        """A recording's session follows from its content and the settings that matter; a live one is always new."""
+        if not self._lossless:
+            return f"{clock.utc_ns() // clock.NS_PER_SECOND:x}-{secrets.token_hex(4)}"
+        return hashlib.sha256(f"{self._source.digest}\0{self._config.digest()}".encode()).hexdigest()[:16]
+
+    def _decoded(self) -> Iterator[Frame]:
+        """The frames of the source, with the time that each took."""
+        frames = iter(self._source)
+        while True:
+            with timed(self._metrics.stage, "decode"):
+                frame = next(frames, None)
+            if frame is None:
+                return
+            yield frame
+
+    def _next(self, grabber: LiveGrabber) -> Grabbed | None:
+        """The next frame of a camera; None once told to stop."""
+        while not self._stop:
+            if (grabbed := grabber.get(GRAB_TIMEOUT_S)) is not None:
+                return grabbed
+        return None
+
+    def _dropped(self, stage: str, reason: str) -> None:
+        self._metrics.captured(self._camera, clock.monotonic_ns())
+        self._metrics.dropped(self._camera, stage, reason)
+
+    def _connection(self, up: bool, error: SourceError | None) -> None:
+        self._metrics.camera_up(self._camera, up)
+        if up:
+            log.info("%s: connected to %s", self._camera, self._source.name)
+        else:
+            self._metrics.reconnected(self._camera)
+            log.warning("%s: %s; connecting again", self._camera, error)
+
+
+def run_capture(
+    spec: str, config: Config, *, camera: str, as_live: bool = False, paced: bool = False, stop: StopFlag
+) -> EndOfStream | None:
+    """Publish the aligned faces of one source until it ends or `stop` is set.
+
+    A recording waits for its worker and loses nothing; a camera, and a recording `as_live`, waits for nobody.
+    Raises SourceError, AddressInUse, TransportError.
+    """
+    source = open_source(spec, config.source)
+    lossless = not (source.live or as_live)
+    metrics = CaptureMetrics([camera])
+    with ExitStack() as stack:
+        host, port = config.metrics.host, config.metrics.capture_port
+        server = stack.enter_context(MetricsServer(metrics, host=host, port=port))
+        log.info("%s: metrics at http://%s:%d/metrics", camera, host, server.port)
+        sender = stack.enter_context(open_sender(config.transport, lossless=lossless))
+        capture = Capture(source, config, camera=camera, lossless=lossless, sender=sender, metrics=metrics, stop=stop)
+        if source.live:
+            return capture.watch()
+        while True:
+            try:
+                return capture.play(paced=paced or as_live)
+            except Rewind:
+                log.warning("%s: a new worker asks for the recording from its first frame", camera)
+
+
+def frames_of(spec: str, config: Config) -> Iterator[Frame]:
+    """The decoded frames of a recording once more, for whoever draws on them."""
+    return iter(open_source(spec, config.source))
+
+
+def _as_live(frame: Frame, start_ns: int) -> Frame:
+    """A recording's frame with the times that a camera would have given it."""
+    t_ns = start_ns + frame.moment.t_ns
+    utc_ns = clock.utc_ns() - (clock.monotonic_ns() - t_ns)
+    return msgspec.structs.replace(frame, moment=Moment(frame=frame.moment.frame, t_ns=t_ns, utc_ns=utc_ns))

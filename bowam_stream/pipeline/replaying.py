@@ -1,0 +1,87 @@
+"""One recording through the real processes: capture and worker under a supervisor, lossless, in a private folder."""
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from bowam_stream.config import Config, replaced, save_config
+from bowam_stream.errors import ProcessFailed
+from bowam_stream.events import Journal
+from bowam_stream.messages import Event
+from bowam_stream.pipeline.stop import StopFlag
+from bowam_stream.pipeline.summary import RunSummary, read_summary
+from bowam_stream.pipeline.supervisor import Supervisor
+from bowam_stream.pipeline.tap import Status, Tap
+
+RECORD_FOLDER = "record"
+POLL_S = 0.1
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True):
+    """What a replay found."""
+
+    summary: RunSummary
+    events: tuple[Event, ...]  # every record of the session, in order of seq
+    record: Path | None  # signals and event frames, if they were asked for; gone when the `with` block ends
+    interrupted: bool  # ended early, on request
+
+
+@contextlib.contextmanager
+def replay(
+    spec: str,
+    config: Config,
+    *,
+    camera: str,
+    paced: bool,
+    record: bool,
+    journal: Path | None,
+    stop: StopFlag,
+    on_event: Callable[[Event], None] = lambda event: None,
+    on_status: Callable[[Status], None] = lambda status: None,
+) -> Iterator[Replay]:
+    """Run `spec` through both processes and give what they found.
+
+    `on_event` and `on_status` hear the event topic while it runs. Raises ProcessFailed with the one line of the process
+    that failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="bowam-") as name:  # mode 0700: nobody else can connect
+        folder = Path(name)
+        config = private(config, folder, journal)
+        save_config(config, folder / "config.json")
+        common = ("--config", folder / "config.json")
+        with Supervisor() as supervisor, Tap(config.events.endpoint) as tap:
+            pace = ("--speed", "1" if paced else "max")
+            supervisor.start("capture", ("capture", spec, "--camera", camera, *pace, *common))
+            keep = ("--record",) if record else ()
+            supervisor.start("worker", ("worker", "--replay", "--run-folder", folder, *keep, *common))
+            while not stop and supervisor.watch():
+                tap.poll(POLL_S, on_event, on_status)
+            supervisor.end()
+            tap.poll(0, on_event, on_status)
+        summary = read_summary(folder)
+        if summary is None:
+            raise ProcessFailed("interrupted before anything was seen" if stop else "the worker left no summary")
+        with Journal.open_readonly(Path(config.events.journal)) as book:
+            events = tuple(event for event in book.since({}) if event.session == summary.session)
+        yield Replay(
+            summary=summary,
+            events=events,
+            record=folder / RECORD_FOLDER if record else None,
+            interrupted=bool(stop),
+        )
+
+
+def private(config: Config, folder: Path, journal: Path | None) -> Config:
+    """The same settings with sockets in this run's folder and metrics on free ports, so that two can run at once."""
+    config = replaced(config, "transport", endpoint=f"ipc://{folder}/frames", connect=())
+    config = replaced(
+        config,
+        "events",
+        endpoint=f"ipc://{folder}/events",
+        journal_endpoint=f"ipc://{folder}/journal",
+        journal=journal or folder / "journal.sqlite",
+    )
+    return replaced(config, "metrics", capture_port=0, worker_port=0)

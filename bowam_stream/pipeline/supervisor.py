@@ -1,0 +1,156 @@
+"""Starts the processes of one run, watches them, and ends them in the order in which frames flow.
+
+A process that exits with status 1 met something that only a person can mend (a missing file, a busy port): its one line
+becomes the run's error. Anything else that ends it (a signal, a bug) is a crash, and it is started again with back-off.
+"""
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from bowam_stream.errors import ProcessFailed
+from bowam_stream.pipeline.stop import SUPERVISOR_VARIABLE
+
+log = logging.getLogger(__name__)
+
+ERROR_PREFIX = "bowam: "
+FAILED, CRASHED = 1, 70  # exit statuses; 70 is EX_SOFTWARE of sysexits.h
+
+
+class RestartPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How often a crashed process is started again."""
+
+    restarts: int = 5  # within the window; one more ends the run
+    window_s: float = 60.0
+    first_delay_s: float = 0.2
+    last_delay_s: float = 2.0
+
+
+class Child:
+    """One supervised process: its command, its current process, the crashes that lie within the window."""
+
+    def __init__(self, name: str, arguments: Sequence[str], policy: RestartPolicy) -> None:
+        self.name = name
+        self.restarts = 0
+        self._command = [sys.executable, "-m", "bowam_stream.cli", *arguments]
+        self._policy = policy
+        self._crashes: deque[float] = deque()
+        self._error: str | None = None
+        self._start_at: float | None = None
+        self._process = self._start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """False once it ended by itself and will not be started again."""
+        return self._start_at is not None or self._process.poll() is None
+
+    def watch(self, now_s: float) -> None:
+        """Start the process again if it crashed; raise ProcessFailed if a person has to mend something."""
+        if self._start_at is not None:
+            if now_s >= self._start_at:
+                self._start_at = None
+                self.restarts += 1
+                self._process = self._start()
+            return
+        status = self._process.poll()
+        if status is None or status == 0:
+            return
+        self._reader.join(timeout=2)
+        if status == FAILED or status == 2:
+            raise ProcessFailed(self._error or f"the {self.name} process failed with status {status}")
+        while self._crashes and now_s - self._crashes[0] > self._policy.window_s:
+            self._crashes.popleft()
+        self._crashes.append(now_s)
+        ended = f"by signal {-status}" if status < 0 else f"with status {status}"
+        if len(self._crashes) > self._policy.restarts:
+            raise ProcessFailed(f"the {self.name} process ended {ended} {len(self._crashes)} times; giving up")
+        delay_s = min(self._policy.first_delay_s * 2 ** (len(self._crashes) - 1), self._policy.last_delay_s)
+        log.warning("the %s process ended %s; starting it again in %.1f s", self.name, ended, delay_s)
+        self._start_at = now_s + delay_s
+
+    def end(self, timeout_s: float) -> None:
+        """Ask the process to end, wait, and kill it if it does not."""
+        self._start_at = None
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                log.warning("the %s process did not end within %.0f s and was killed", self.name, timeout_s)
+                self._process.kill()
+                self._process.wait()
+        self._reader.join(timeout=2)
+
+    def _start(self) -> subprocess.Popen[str]:
+        environment = {**os.environ, SUPERVISOR_VARIABLE: str(os.getpid())}
+        process = subprocess.Popen(
+            self._command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # Ctrl-C reaches the supervisor alone
+        )
+        self._reader = threading.Thread(target=self._read, args=(process,), daemon=True)
+        self._reader.start()
+        return process
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        """Pass the process's log on, and keep its error line for whoever asks why it failed."""
+        assert process.stderr is not None
+        with process.stderr:
+            for line in process.stderr:
+                if line.startswith(ERROR_PREFIX):
+                    self._error = line.removeprefix(ERROR_PREFIX).strip()
+                else:
+                    sys.stderr.write(line)
+                    sys.stderr.flush()
+
+
+class Supervisor:
+    """The processes of one run. As a context manager it never leaves one behind."""
+
+    def __init__(self, policy: RestartPolicy | None = None, *, end_timeout_s: float = 20.0) -> None:
+        self._policy = policy or RestartPolicy()
+        self._end_timeout_s = end_timeout_s
+        self.children: list[Child] = []
+
+    def start(self, name: str, arguments: Sequence[str | Path]) -> Child:
+        """Start `bowam ARGUMENTS` as a process called `name`. Start them upstream first."""
+        child = Child(name, [str(argument) for argument in arguments], self._policy)
+        self.children.append(child)
+        return child
+
+    def watch(self) -> bool:
+        """Restart what crashed; raise ProcessFailed for what failed; tell whether anything still runs."""
+        now_s = time.monotonic()
+        for child in self.children:
+            child.watch(now_s)
+        return any(child.running for child in self.children)
+
+    def end(self) -> None:
+        """End all processes, upstream first, so that what is on the way still arrives."""
+        for child in self.children:
+            child.end(self._end_timeout_s)
+
+    def __enter__(self) -> "Supervisor":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._end_timeout_s = min(self._end_timeout_s, 3.0)
+        self.end()

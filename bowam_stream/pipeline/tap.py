@@ -1,0 +1,66 @@
+"""Listens to the event topic while a run goes on: what a terminal shows. The journal, not the tap, is the result."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import msgspec
+import zmq
+
+from bowam_stream.errors import TransportError
+from bowam_stream.events import from_json
+from bowam_stream.events.wire import MAX_MESSAGE_BYTES, read_message
+from bowam_stream.messages import Event
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """How one camera of a worker is doing: the body of the status topic."""
+
+    camera: str
+    session: str = ""
+    source: str = ""
+    frames: int = 0
+    frames_with_face: int = 0
+    frames_expected: int | None = None
+    faces: int = 0  # in the last frame
+    effective_hz: float = 0.0
+    dropped: int = 0
+    t_ns: int = 0
+    ended: bool = False
+    quality: tuple[str, ...] = ()
+
+
+class Tap:
+    """A subscriber without memory. Sees only what is published while it polls."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._socket = self._context.socket(zmq.SUB)
+        self._socket.set(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+        self._socket.set(zmq.LINGER, 0)
+        self._socket.set(zmq.RECONNECT_IVL, 20)
+        self._socket.subscribe(b"")
+        self._socket.connect(endpoint)
+
+    def poll(self, timeout_s: float, on_event: Callable[[Event], None], on_status: Callable[[Status], None]) -> None:
+        """Wait up to `timeout_s` for something, then hand out all that is there."""
+        ready = self._socket.poll(round(timeout_s * 1000))
+        while ready:
+            try:
+                message = read_message(self._socket.recv_multipart(zmq.NOBLOCK))
+                if message.kind == "event":
+                    on_event(from_json(message.body))
+                else:
+                    on_status(msgspec.json.decode(message.body, type=Status))
+            except (TransportError, msgspec.DecodeError):
+                pass  # not ours: whoever else speaks on this port is not this terminal's business
+            ready = self._socket.poll(0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.close()
+        self._context.term()

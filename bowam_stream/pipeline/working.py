@@ -1,0 +1,267 @@
+"""The worker process: frames socket -> spotter -> network -> journal -> event topic."""
+
+import logging
+from contextlib import ExitStack
+from pathlib import Path
+
+import cv2
+import msgspec
+
+from bowam_model.predictor import Predictor, load
+from bowam_stream import clock
+from bowam_stream.config import Config
+from bowam_stream.events import EventLedger, EventPublisher, Journal, ReplaySocket
+from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Hello, Model
+from bowam_stream.metrics import Heartbeat, MetricsServer, WorkerMetrics, timed
+from bowam_stream.pipeline.stop import StopFlag
+from bowam_stream.pipeline.summary import RunSummary, write_summary
+from bowam_stream.pipeline.tap import Status
+from bowam_stream.report import Recorder
+from bowam_stream.spotting import Spotter
+from bowam_stream.transport import FrameReceiver, open_receiver
+from bowam_stream.worker import Recogniser
+
+log = logging.getLogger(__name__)
+
+STATUS_EVERY_NS = clock.NS_PER_SECOND // 5
+RECEIVE_TIMEOUT_S = 0.1
+HEARTBEAT_LIMIT_S = 10.0  # a worker that takes longer for one turn of its loop hangs
+RECORD_FOLDER = "record"
+
+
+class Stream:
+    """One open stream of one camera: its spotter, and what is told about it."""
+
+    def __init__(self, hello: Hello, config: Config, recorder: Recorder | None) -> None:
+        self.hello = hello
+        self.spotter = Spotter(config.spotting, hello)
+        self.recorder = recorder
+        self.frames = 0
+        self.frames_with_face = 0
+        self.tracks: set[int] = set()
+        self.first_ns: int | None = None
+        self.last: AlignedFrame | None = None
+
+    def push(self, frame: AlignedFrame) -> list[Candidate]:
+        """Spot one frame."""
+        candidates = self.spotter.push(frame)
+        self.frames += 1
+        self.frames_with_face += bool(frame.faces)
+        self.tracks.update(face.track for face in frame.faces)
+        if self.first_ns is None:
+            self.first_ns = frame.moment.t_ns
+        self.last = frame
+        if self.recorder:
+            self.recorder.frame(frame, self.spotter.trace)
+        return candidates
+
+    @property
+    def duration_ns(self) -> int:
+        """Media time from the first frame to the last."""
+        return 0 if self.last is None or self.first_ns is None else self.last.moment.t_ns - self.first_ns
+
+    def status(self, *, dropped: int, ended: bool = False) -> Status:
+        """What the status topic says."""
+        last = self.last
+        return Status(
+            camera=self.hello.camera,
+            session=self.hello.session,
+            source=self.hello.source,
+            frames=self.frames,
+            frames_with_face=self.frames_with_face,
+            frames_expected=self.hello.frames,
+            faces=len(last.faces) if last else 0,
+            effective_hz=(self.frames - 1) * clock.NS_PER_SECOND / self.duration_ns if self.duration_ns else 0.0,
+            dropped=dropped,
+            t_ns=last.moment.t_ns if last else 0,
+            ended=ended,
+            quality=self.hello.quality,
+        )
+
+
+class Worker:
+    """Takes the messages of all its cameras, one after the other, and makes events of them."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        recogniser: Recogniser,
+        ledger: EventLedger,
+        metrics: WorkerMetrics,
+        model: Model,
+        run_folder: Path | None = None,
+        record: bool = False,
+    ) -> None:
+        self._config = config
+        self._recogniser = recogniser
+        self._ledger = ledger
+        self._metrics = metrics
+        self._model = model
+        self._run_folder = run_folder
+        self._record = record
+        self._streams: dict[str, Stream] = {}
+        self._status_ns: dict[str, int] = {}
+
+    def handle(self, message: Hello | AlignedFrame | EndOfStream) -> None:
+        """One message of a camera, as far as it goes: afterwards all that follows from it is safe."""
+        match message:
+            case Hello():
+                self._hello(message)
+            case AlignedFrame():
+                self._frame(message)
+            case EndOfStream():
+                self._end(message)
+
+    def _hello(self, hello: Hello) -> None:
+        before = self._streams.pop(hello.camera, None)
+        if before is not None:
+            self._abandon(before, same_session=before.hello.session == hello.session)
+        recorder = None
+        if self._record and self._run_folder is not None:
+            recorder = Recorder(self._run_folder / RECORD_FOLDER, hello)
+        self._metrics.add_camera(hello.camera)
+        self._metrics.camera_up(hello.camera, True)
+        self._ledger.open(hello.camera, resume=hello.lossless)
+        self._streams[hello.camera] = Stream(hello, self._config, recorder)
+        log.info("%s: session %s from %s", hello.camera, hello.session, hello.source)
+
+    def _abandon(self, stream: Stream, *, same_session: bool) -> None:
+        """A stream that another one replaces. A recording that begins anew will say the same events again."""
+        if stream.recorder:
+            stream.recorder.close()
+        if not (stream.hello.lossless and same_session):
+            last = stream.last
+            end = EndOfStream(
+                camera=stream.hello.camera,
+                session=stream.hello.session,
+                seq=last.seq + 1 if last else 0,
+                frames=stream.frames,
+                quality=("interrupted",),
+            )
+            self._settle(stream, stream.spotter.finish(end))
+
+    def _frame(self, frame: AlignedFrame) -> None:
+        stream = self._streams.get(frame.camera)
+        if stream is None or stream.hello.session != frame.session:
+            return  # the receiver counted it: no hello yet
+        with timed(self._metrics.stage, "spot"):
+            candidates = stream.push(frame)
+        self._settle(stream, candidates)
+        now_ns = clock.monotonic_ns()
+        if now_ns - self._status_ns.get(frame.camera, 0) > STATUS_EVERY_NS:
+            self._status_ns[frame.camera] = now_ns
+            self._tell(stream)
+
+    def _end(self, end: EndOfStream) -> None:
+        stream = self._streams.pop(end.camera, None)
+        if stream is None:
+            return
+        self._settle(stream, stream.spotter.finish(end))
+        if stream.recorder:
+            stream.recorder.close(end)
+        self._metrics.camera_up(end.camera, False)
+        self._tell(stream, ended=True)
+        if self._run_folder is not None:
+            write_summary(self._run_folder, self._summary(stream, end))
+        log.info("%s: session %s ended after %d frames", end.camera, end.session, end.frames)
+
+    def _settle(self, stream: Stream, candidates: list[Candidate]) -> None:
+        """Recognise, write down, publish."""
+        for candidate in candidates:
+            if stream.recorder:
+                stream.recorder.candidate(candidate)
+            with timed(self._metrics.stage, "recognise"):
+                content = self._recogniser.push(candidate)
+            trigger_ns = stream.last.moment.t_ns if stream.last and not stream.hello.lossless else None
+            event = self._ledger.record(content, trigger_ns=trigger_ns)
+            if event is not None:
+                self._metrics.event(event)
+
+    def _tell(self, stream: Stream, *, ended: bool = False) -> None:
+        status = stream.status(dropped=self._metrics.dropped_frames(stream.hello.camera), ended=ended)
+        self._ledger.status(stream.hello.camera, msgspec.to_builtins(status))
+
+    def _summary(self, stream: Stream, end: EndOfStream) -> RunSummary:
+        return RunSummary(
+            camera=stream.hello.camera,
+            session=stream.hello.session,
+            source=stream.hello.source,
+            rate_hz=stream.hello.rate_hz,
+            frames=stream.frames,
+            frames_with_face=stream.frames_with_face,
+            faces=len(stream.tracks),
+            duration_ns=stream.duration_ns,
+            quality=tuple(sorted({*stream.hello.quality, *end.quality})),
+            model=self._model,
+        )
+
+
+def serve(
+    worker: Worker,
+    receiver: FrameReceiver,
+    publisher: EventPublisher,
+    heartbeat: Heartbeat,
+    *,
+    once: bool,
+    stop: StopFlag,
+) -> None:
+    """Turn the loop of a worker until told to stop, or, with `once`, until one stream has ended."""
+    while not stop:
+        heartbeat.beat()
+        message = receiver.receive(RECEIVE_TIMEOUT_S)
+        publisher.poll()
+        if message is None:
+            continue
+        worker.handle(message)
+        if isinstance(message, EndOfStream):
+            receiver.acknowledge(message)
+            if once:
+                return
+
+
+def run_worker(
+    config: Config, *, lossless: bool, run_folder: Path | None = None, record: bool = False, stop: StopFlag
+) -> None:
+    """Spot and recognise for the cameras of `config.transport` until told to stop; a recording, until it is over.
+
+    Raises AddressInUse, TransportError, JournalError, WeightsError.
+    """
+    cv2.setNumThreads(1)  # results must not depend on how many cores there are
+    ready: list[str] = ["warming up"]
+    heartbeat = Heartbeat(HEARTBEAT_LIMIT_S)
+    with ExitStack() as stack:
+        predictor: Predictor = load(config.model.weights, backend=config.model.backend, threads=config.model.threads)
+        metrics = WorkerMetrics(labels=predictor.labels)
+        server = stack.enter_context(
+            MetricsServer(
+                metrics,
+                host=config.metrics.host,
+                port=config.metrics.worker_port,
+                alive=heartbeat,
+                ready=lambda: ready[0] if ready else None,
+            )
+        )
+        log.info("metrics at http://%s:%d/metrics", config.metrics.host, server.port)
+        model = Model(name=predictor.name, weights=predictor.weights, backend=predictor.backend)
+        metrics.backend(model)
+        events = config.events
+        path = Path(events.journal)
+        journal = stack.enter_context(Journal(path))
+        publisher = stack.enter_context(
+            EventPublisher(events.endpoint, journal=journal.name, heads=journal.heads(), insecure=events.insecure)
+        )
+        stack.enter_context(ReplaySocket(path, events.journal_endpoint, insecure=events.insecure))
+        predictor.warm_up()
+        receiver = stack.enter_context(open_receiver(config.transport, lossless=lossless, observer=metrics))
+        ready.clear()
+        worker = Worker(
+            config,
+            recogniser=Recogniser(predictor),
+            ledger=EventLedger(journal, publisher),
+            metrics=metrics,
+            model=model,
+            run_folder=run_folder,
+            record=record,
+        )
+        serve(worker, receiver, publisher, heartbeat, once=lossless, stop=stop)
