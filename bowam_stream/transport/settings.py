@@ -1,6 +1,10 @@
 """How frames travel from capture to worker."""
 
+from typing import Annotated
+
 import msgspec
+
+AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class TransportSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -11,23 +15,21 @@ class TransportSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     insecure: bool = False  # True: listen beyond this machine although nothing is encrypted
 
     # Live: lossy, and young rather than complete.
-    max_age_ms: int = (
-        500  # a frame that waited longer is dropped, with all that wait behind it: one gap, then fresh frames
+    max_age_ms: AtLeastOne = 500  # an older frame is dropped with all that wait behind it: one gap, then fresh frames
+    ring_frames: AtLeastOne = 128  # frames that may wait per camera: `max_age_ms` at 200 fps, and some
+    queue_frames: AtLeastOne = 16  # of ZeroMQ at each end: it drops without regard to age, so it only bridges a moment
+    kernel_buffer_bytes: AtLeastOne = 262_144  # four faces; with less, TCP waits for timers when a process is late
+    hello_every_ms: AtLeastOne = 1000  # the hello is repeated: PUB loses what was sent before a worker joined
+    takeover_ms: AtLeastOne = (
+        2000  # another session of a camera is refused until the first ended, or was silent so long
     )
-    ring_frames: int = 128  # frames that may wait per camera: `max_age_ms` at 200 fps, and some
-    queue_frames: int = 4  # ZeroMQ's own queue at each end; it can't drop by age, so it is short
-    kernel_buffer_bytes: int = (
-        65536  # one face (crop and landmarks); the default of a tcp socket holds a second of frames
-    )
-    hello_every_ms: int = 1000  # the hello is repeated: PUB loses what was sent before a worker joined
-    takeover_ms: int = 2000  # a second session of a camera is refused until the first was silent for so long, or ended
 
     # Recordings: lossless.
-    credits: int = 16  # messages under way; bounds the memory of both ends
-    patience_ms: int = 60_000  # how long to wait for a silent peer: a worker starts, warms up, or infers
+    credits: AtLeastOne = 16  # messages under way; bounds the memory of both ends
+    patience_ms: AtLeastOne = 60_000  # how long to wait for a silent peer: a worker starts, warms up, or infers
 
-    max_message_bytes: int = 1 << 20  # of one part of a message; a longer one closes the connection
-    heartbeat_ms: int = 1000
-    heartbeat_timeout_ms: int = 3000  # a peer that answers no heartbeat for so long is gone
-    reconnect_ms: int = 100  # first wait before connecting again; doubles up to the last
-    reconnect_max_ms: int = 2000
+    max_message_bytes: AtLeastOne = 1 << 20  # of one part of a message; a longer one closes the connection
+    heartbeat_ms: AtLeastOne = 1000
+    heartbeat_timeout_ms: AtLeastOne = 3000  # a peer that answers no heartbeat for so long is gone
+    reconnect_ms: AtLeastOne = 100  # first wait before connecting again; doubles up to the last
+    reconnect_max_ms: AtLeastOne = 2000
