@@ -8,8 +8,9 @@
     wire.py            the messages between both ends
     merge.py           topic and journal made one gapless story, without sockets
     subscriber.py      `subscribe`, for your own program
+    asynchronous.py    the same for asyncio
 
-A worker uses the first five, in this order; a subscriber the last three.
+A worker uses the first five, in this order; a subscriber the last four.
 """
 
 from bowam_stream.events.journal import Journal

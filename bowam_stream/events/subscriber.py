@@ -46,7 +46,12 @@ def journal_of(endpoint: str) -> str:
     return str(msgspec.structs.replace(address, port=address.port + 1))
 
 
-class _Story:
+def deadline_ns(timeout_s: float | None) -> float:
+    """When `timeout_s` will be over, on the monotonic clock; infinity for None."""
+    return math.inf if timeout_s is None else clock.monotonic_ns() + timeout_s * clock.NS_PER_SECOND
+
+
+class Story:
     """The two sockets of a subscription and the story that they tell, for blocking and for asyncio use alike."""
 
     _context_type: ClassVar[type[zmq.Context[Any]]]
@@ -97,21 +102,23 @@ class _Story:
         socket.set(zmq.IPV6, int("[" in self.endpoint))
         return socket
 
-    def _listen(self, now_ns: int) -> tuple[Any, bytes | None, float]:
-        """The socket to wait at, what to send there first, and how many ms to wait at most."""
+    def _listen(self, end_ns: float) -> tuple[Any, bytes | None, int | None]:
+        """The socket to wait at, what to send there first, and how many ms to wait at most (None: for ever)."""
+        now_ns = clock.monotonic_ns()
+        left_ms = max(0.0, (end_ns - now_ns) / clock.NS_PER_MS)
         if not self._merge.behind:
             self._hang_up()
-            return self._topic, None, math.inf
+            return self._topic, None, None if left_ms == math.inf else math.ceil(left_ms)
         waited_ms = (now_ns - self._asked_ns) / clock.NS_PER_MS
-        if self._journal is not None and self._asked_ns and waited_ms < ANSWER_MS:
-            return self._journal, None, ANSWER_MS - waited_ms
+        if self._asked_ns and waited_ms < ANSWER_MS:
+            return self._journal, None, math.ceil(min(left_ms, ANSWER_MS - waited_ms))
         if self._asked_ns:
             self._hang_up()  # whoever was asked is gone; a late answer must not be taken for that of the next question
         if self._journal is None:
             self._journal = self._socket(zmq.DEALER)
             self._journal.connect(self.journal_endpoint)
         self._asked_ns = now_ns
-        return self._journal, self._merge.request(), ANSWER_MS
+        return self._journal, self._merge.request(), math.ceil(min(left_ms, ANSWER_MS))
 
     def _hear(self, socket: Any, parts: list[bytes]) -> None:
         """Take in what came from `socket`."""
@@ -130,10 +137,14 @@ class _Story:
             self._journal.close()
         self._journal, self._asked_ns = None, 0
 
-    def _unanswered(self, timeout_s: float | None) -> TransportError:
-        return TransportError(
-            f"nothing answered at {self.journal_endpoint} within {timeout_s:g} s; is a worker running there?"
-        )
+    def _answered(self) -> bool:
+        return self._merge.journal is not None
+
+    def _check_answered(self, timeout_s: float | None) -> None:
+        if not self._answered():
+            raise TransportError(
+                f"nothing answered at {self.journal_endpoint} within {timeout_s:g} s; is a worker running there?"
+            )
 
     def close(self) -> None:
         """Leave; the subscription can't be used any more."""
@@ -144,7 +155,7 @@ class _Story:
             self.close()
 
 
-class Subscription(_Story):
+class Subscription(Story):
     """A running subscription: iterate over it, or `receive` with a timeout. As a context manager it closes itself."""
 
     _context_type = zmq.Context
@@ -155,18 +166,15 @@ class Subscription(_Story):
         return self._ready.popleft() if self._ready else None
 
     def _run(self, done: Callable[[], bool], timeout_s: float | None) -> None:
-        end_ns = math.inf if timeout_s is None else clock.monotonic_ns() + timeout_s * clock.NS_PER_SECOND
-        now_ns = clock.monotonic_ns()
+        end_ns = deadline_ns(timeout_s)
         while not done():
-            socket, question, wait_ms = self._listen(now_ns)
+            socket, question, wait_ms = self._listen(end_ns)
             if question is not None:
                 socket.send(question)
-            wait_ms = max(0.0, min(wait_ms, (end_ns - now_ns) / clock.NS_PER_MS))
-            if socket.poll(None if wait_ms == math.inf else math.ceil(wait_ms)):
+            if socket.poll(wait_ms):
                 self._hear(socket, socket.recv_multipart())
-            elif now_ns >= end_ns:
+            elif clock.monotonic_ns() >= end_ns:
                 return
-            now_ns = clock.monotonic_ns()
 
     def __iter__(self) -> Self:
         return self
@@ -204,9 +212,8 @@ def subscribe(
     """
     subscription = Subscription(endpoint, journal=journal, cameras=cameras, since=since)
     try:
-        subscription._run(lambda: subscription._merge.journal is not None, timeout_s)
-        if subscription._merge.journal is None:
-            raise subscription._unanswered(timeout_s)
+        subscription._run(subscription._answered, timeout_s)
+        subscription._check_answered(timeout_s)
     except BaseException:
         subscription.close()
         raise

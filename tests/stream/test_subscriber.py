@@ -1,5 +1,6 @@
 """Subscriptions over real sockets: kill, lose, repeat, replace; each event still comes once and in order."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import zmq
 
 from bowam_stream.errors import TransportError
 from bowam_stream.events import EventLedger, EventPublisher, Journal, ReplaySocket, subscribe
+from bowam_stream.events.asynchronous import subscribe_async
 from bowam_stream.events.subscriber import Subscription, journal_of
 from bowam_stream.events.wire import Header
 from bowam_stream.messages import Event, Moment
@@ -242,6 +244,34 @@ def test_junk_on_the_topic_is_counted_and_survived(tmp_path):
                 junk.send_multipart([b"event/v1/cam0/", header, b"{}"])
                 assert next(subscription).event_id == "cam0-b"
                 assert subscription.malformed == 2
+
+
+def test_asyncio_programs_get_the_same_story(worker):
+    """History, live events, a timeout, a cancelled wait and a gap."""
+
+    async def story() -> list[int]:
+        worker.say("a", "b")
+        options = {"journal": worker.journal_endpoint, "timeout_s": PATIENCE_S}
+        async with await subscribe_async(worker.endpoint, since=0, **options) as events:
+            seen = [(await anext(events)).seq, (await anext(events)).seq]
+            assert await events.receive(0.01) is None
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(events), 0.01)
+            worker.journal.append(made("lost"))
+            worker.say("d")
+            while len(seen) < 4:
+                worker.publisher.poll()
+                if (event := await events.receive(0.01)) is not None:
+                    seen.append(event.seq)
+            return seen
+
+    assert asyncio.run(story()) == [1, 2, 3, 4]
+
+
+def test_asyncio_programs_hear_of_nobody_too():
+    """The same error as in blocking use."""
+    with pytest.raises(TransportError, match="nothing answered"):
+        asyncio.run(subscribe_async("tcp://127.0.0.1:1", timeout_s=0.05))
 
 
 _WORKER = """
