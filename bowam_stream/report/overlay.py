@@ -16,8 +16,9 @@ from bowam_stream.clock import NS_PER_SECOND
 from bowam_stream.messages import Event, Frame
 from bowam_stream.report.files import written_whole
 from bowam_stream.report.matching import Truth
-from bowam_stream.report.painter import Painter, event_spans, series, true_spans
+from bowam_stream.report.painter import Painter, event_spans, true_spans
 from bowam_stream.report.record import FrameRecord, Record
+from bowam_stream.report.trace import read_trace
 
 CLOCK_HZ = 90_000  # ticks of the video's time: fine enough for any rate, and usual
 QUALITY = {"preset": "veryfast", "crf": "20"}
@@ -37,10 +38,10 @@ def write_overlay(
     Every frame keeps its time, also at a variable rate. `progress` hears how many frames are drawn. Returns their
     number; without a frame no file appears. Raises ReportError where the file can't be written.
     """
-    rate_hz = record.hello.rate_hz or 30.0
-    painter = Painter(series(record.frames()), event_spans(events), true_spans(truth), rate_hz)
+    trace = read_trace(record.frames())
+    painter = Painter(trace, event_spans(events), true_spans(truth))
     drawn = 0
-    with written_whole(path) as part, _Encoder(part, rate_hz) as encoder:
+    with written_whole(path) as part, _Encoder(part, trace.rate_hz or record.hello.rate_hz or 30.0) as encoder:
         for frame, seen in _beside(frames, record.frames()):
             encoder.write(painter.paint(frame, seen), frame.moment.t_ns)
             drawn += 1

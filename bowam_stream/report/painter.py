@@ -12,6 +12,8 @@ from bowam_stream.report import canvas
 from bowam_stream.report.canvas import FAINT, INK, PANEL, Colour, colour_of
 from bowam_stream.report.matching import Truth
 from bowam_stream.report.record import FaceRecord, FrameRecord
+from bowam_stream.report.trace import Series, Trace
+from bowam_stream.report.words import KINDS, STATES, plain
 
 PAST_S, FUTURE_S = 3.5, 1.5  # of the signal, around the time mark
 LINGER_NS = 800 * NS_PER_MS  # a banner stays this long after its offset, faded: 200 ms are too short to read
@@ -29,14 +31,6 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
     offset_ns: int
     text: str
     colour: Colour
-
-
-class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """The signal of one face over the run; each float64 (frames with this face,), NaN where there is none."""
-
-    t_s: np.ndarray
-    signal: np.ndarray
-    threshold: np.ndarray
 
 
 def event_spans(events: Iterable[Event]) -> tuple[Span, ...]:
@@ -74,26 +68,14 @@ def true_spans(truth: Truth | None) -> tuple[Span, ...]:
     )
 
 
-def series(records: Iterable[FrameRecord]) -> dict[int, Series]:
-    """Face -> its signal over the run."""
-    rows: dict[int, list[tuple[float, float, float]]] = {}
-    for record in records:
-        for face in record.faces:
-            signal, threshold = (np.nan if value is None else value for value in (face.signal, face.threshold))
-            rows.setdefault(face.track, []).append((record.t_ns / NS_PER_SECOND, signal, threshold))
-    columns = {track: np.array(values, np.float64).T for track, values in rows.items()}
-    return {track: Series(t_s=t_s, signal=signal, threshold=limit) for track, (t_s, signal, limit) in columns.items()}
-
-
 class Painter:
     """Draws frame after frame of one run onto a canvas whose size follows from the first picture."""
 
-    def __init__(self, signals: dict[int, Series], found: Sequence[Span], true: Sequence[Span], rate_hz: float) -> None:
-        self._signals = signals
+    def __init__(self, trace: Trace, found: Sequence[Span], true: Sequence[Span]) -> None:
+        self._trace = trace
         self._found = found
         self._true = true
-        self._gap_s = max(2.5 / rate_hz, 0.05)  # the line is broken where rows are further apart
-        self._full_scale = _full_scale(signals)
+        self._full_scale = _full_scale(trace)
         self._size: tuple[int, int] | None = None  # of the picture on the canvas: width, height
 
     def paint(self, frame: Frame, record: FrameRecord | None) -> np.ndarray:
@@ -109,7 +91,7 @@ class Painter:
         for face in record.faces if record else ():
             self._draw_face(picture, face, np.diag([scale_x, scale_y]))
         self._draw_banners(picture, frame.moment.t_ns)
-        state = next((face.state for face in record.faces), "no face") if record else "no face"
+        state = next((plain(face.state, STATES) for face in record.faces), "no face") if record else "no face"
         self._draw_panel(canvas_picture[self._size[1] :], frame, state)
         return canvas_picture
 
@@ -188,7 +170,7 @@ class Painter:
             canvas.fill(
                 panel, (at(span.onset_ns), bottom + lane, at(span.offset_ns) + 1, bottom + 2 * lane), span.colour
             )
-        for signal in self._signals.values():
+        for signal in self._trace.series.values():
             self._draw_signal(panel, signal, now_s, now_x, px_per_s, top, bottom)
         canvas.fill(panel, (now_x + 1, top, width, height), PANEL, 0.45)
         canvas.fill(panel, (now_x, top, now_x + 1, height), INK, 0.9)
@@ -209,7 +191,7 @@ class Painter:
     ) -> None:
         first, last = np.searchsorted(rows.t_s, (now_s - PAST_S - 0.1, now_s + FUTURE_S + 0.1))
         t_s = rows.t_s[first:last]
-        broken = np.flatnonzero(np.diff(t_s) > self._gap_s) + 1
+        broken = np.flatnonzero(np.diff(t_s) > self._trace.gap_s) + 1
         for values, colour, thick in (
             (rows.threshold, THRESHOLD_COLOUR, 1),
             (rows.signal, SIGNAL_COLOUR, 2),
@@ -219,10 +201,10 @@ class Painter:
                 canvas.line(panel, piece[~np.isnan(piece[:, 1])], colour, thick)
 
 
-def _full_scale(signals: dict[int, Series]) -> float:
+def _full_scale(trace: Trace) -> float:
     """What the panel's height means: three thresholds, so that micro-expressions fill it; a macro is cut off."""
-    limits = np.concatenate([rows.threshold for rows in signals.values()] or [np.empty(0)])
-    values = np.concatenate([rows.signal for rows in signals.values()] or [np.empty(0)])
+    limits = np.concatenate([rows.threshold for rows in trace.series.values()] or [np.empty(0)])
+    values = np.concatenate([rows.signal for rows in trace.series.values()] or [np.empty(0)])
     if np.isfinite(limits).any():
         return max(3.0 * float(np.nanmedian(limits)), 1e-6)
     return max(float(np.nanmax(values)) if np.isfinite(values).any() else 1.0, 1e-6)
@@ -231,7 +213,7 @@ def _full_scale(signals: dict[int, Series]) -> float:
 def _caption(event: Event) -> str:
     if event.kind == "micro" and event.label is not None:
         return event.label if event.confidence is None else f"{event.label}  {event.confidence:.0%}"
-    return {"macro": "macro-expression", "blink": "blink"}.get(event.kind or "", "micro-expression")
+    return plain(event.kind or "", KINDS)
 
 
 def _clock(t_ns: int) -> str:
