@@ -1,0 +1,102 @@
+"""Bad input gets one clear line and an exit status, and nothing half-written."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.system.processes import Run
+
+pytestmark = pytest.mark.system
+
+PATTERN = "test://pattern?frames=40&rate=25&size=320x240"
+
+FAILS = {
+    "a file that is not there": (("replay", "no-such-file.mp4"), "no-such-file.mp4"),
+    "a file that is no video": (("replay", "text.mp4"), "text.mp4"),
+    "an empty file": (("replay", "empty.mp4"), "empty.mp4"),
+    "an empty folder": (("replay", "folder"), "folder"),
+    "images without a rate": (("replay", "images"), "--rate"),
+    "weights that are not there": (("replay", PATTERN, "--weights", "none.safetensors"), "none.safetensors"),
+    "weights that are no weights": (("replay", PATTERN, "--weights", "text.mp4"), "text.mp4"),
+    "an output in a folder that is not there": (("replay", "text.mp4", "--events", "nowhere/e.jsonl"), "nowhere"),
+    "an output that is a folder": (("replay", "text.mp4", "--report", "folder"), "folder"),
+    "a settings file that is not there": (("replay", "text.mp4", "--config", "none.toml"), "none.toml"),
+    "a settings file with an unknown key": (("replay", "text.mp4", "--config", "unknown.toml"), "spoting"),
+    "a settings file that is no TOML": (("replay", "text.mp4", "--config", "text.mp4"), "text.mp4"),
+    "a camera that is not there": (("live", "--source", "9"), "/dev/video9"),
+    "an address that is none": (("worker", "--frames", "nonsense"), "nonsense"),
+    "a bind beyond this machine": (("capture", "test://pattern", "--frames", "tcp://0.0.0.0:5555"), "--insecure"),
+    "a journal that is no journal": (("worker", "--journal", "text.mp4"), "text.mp4"),
+    "a subscription to nobody": (
+        ("subscribe", "--endpoint", "tcp://127.0.0.1:9", "--since", "0", "--timeout", "1"),
+        "127.0.0.1:10",
+    ),
+    "photos that are not there": (("synth", "out", "--identities", "nobody"), "nobody"),
+}
+
+WRONG = {
+    "an unknown verb": ("reply",),
+    "an unknown option": ("replay", "text.mp4", "--fast"),
+    "a missing argument": ("replay",),
+    "a speed that is none": ("replay", "text.mp4", "--speed", "3"),
+    "a rate that is none": ("replay", "images", "--rate", "fast"),
+}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder full of traps."""
+    import cv2
+    import numpy as np
+
+    (tmp_path / "text.mp4").write_text("this is a text")
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "images").mkdir()
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / "images" / f"img{number}.png"), np.zeros((48, 64, 3), np.uint8))
+    (tmp_path / "unknown.toml").write_text("[spoting]\nthreshold = 3\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("what", FAILS)
+def test_what_fails_says_so_in_one_line(bowam: Run, place: Path, what: str) -> None:
+    """Exit status 1, one line on stderr that names the thing, and no file appears."""
+    arguments, named = FAILS[what]
+    before = sorted(place.rglob("*"))
+    run = bowam(*arguments, cwd=place, timeout=60)
+    lines = run.stderr.strip().splitlines()
+    if arguments[0] == "live":
+        lines = lines[-1:]  # the notice on privacy and the addresses come first
+    assert run.returncode == 1, run.stderr
+    assert len(lines) == 1, run.stderr
+    assert lines[0].startswith("bowam: ")
+    assert named in lines[0]
+    assert "internal error" not in lines[0]
+    assert sorted(path for path in place.rglob("*") if "bowam-journal" not in path.name) == before
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_wrong_usage_has_its_own_status(bowam: Run, place: Path, what: str) -> None:
+    """Exit status 2, and where to find help."""
+    run = bowam(*WRONG[what], cwd=place)
+    assert run.returncode == 2
+    assert "Usage" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("process", ["capture", "worker"])
+def test_a_busy_port_is_named(bowam: Run, place: Path, process: str) -> None:
+    """Whoever holds it keeps it."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        arguments: tuple[object, ...] = ("worker", "--endpoint", f"tcp://127.0.0.1:{port}", "--metrics-port", 0)
+        if process == "capture":
+            arguments = ("capture", "test://pattern", "--frames", f"tcp://127.0.0.1:{port}", "--metrics-port", 0)
+        run = bowam(*arguments, cwd=place, timeout=60)
+    assert run.returncode == 1
+    assert f"{port} is in use" in run.stderr
+    assert len(run.stderr.strip().splitlines()) == 1
