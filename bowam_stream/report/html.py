@@ -27,7 +27,7 @@ from bowam_stream.report.timeline import axis_ms, style_of, timeline
 from bowam_stream.report.trace import Trace, read_trace
 from bowam_stream.report.words import KINDS, QUALITY, REASONS, plain
 
-MAX_PICTURED = 80  # events with pictures, the most confident ones: 60 kB each
+MAX_PICTURED = 60  # events with pictures, the most confident ones: up to 70 kB each
 LOW_RATE_HZ = 59.0  # below, a warning; 59.94 Hz is 60
 PACKAGES = ("bowam-stream", "mediapipe", "opencv-contrib-python", "torch", "numpy", "av")
 ZOOM_S = 1.5  # shown around an event in the timeline

@@ -9,7 +9,7 @@ import numpy as np
 from bowam_model.flow import bidirectional_flow, optical_strain
 from bowam_stream.messages import Triple
 
-WEBP_QUALITY = 90  # crops are noisy: lossless PNG would take five times the space of the page
+WEBP_QUALITY = 85  # crops are noisy: lossless PNG would take five times the space of the page
 ARROW_STEP_PX = 12  # one arrow per cell of the crop
 ARROW_REACH_PX = 20.0  # how long the longest arrows may become
 MAGNIFICATIONS = (1, 2, 5, 10)

@@ -39,6 +39,9 @@ OUTLINES: Mapping[str, tuple[int, ...]] = {
     "mouth": (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185, 61),
 }
 OUTLINE_POINTS = [point for outline in OUTLINES.values() for point in outline]
+_MIDDLES = np.zeros((len(REGIONS), 468), np.float32)  # (R, 468) @ landmarks (468, 2): middles of the regions
+for _row, _points in zip(_MIDDLES, REGIONS.values(), strict=True):
+    _row[list(_points)] = 1 / len(_points)
 OUTLINE_ENDS = np.cumsum([len(outline) for outline in OUTLINES.values()])
 
 
@@ -192,6 +195,5 @@ def _face_record(track: int, face: Face | None, row: TraceLike | None) -> FaceRe
 
 
 def _packed(landmarks: np.ndarray) -> bytes:
-    middles = [landmarks[list(points)].mean(axis=0) for points in REGIONS.values()]
-    steps = np.rint(np.vstack([landmarks[OUTLINE_POINTS], *middles]) * LANDMARK_STEPS_PER_PX)
+    steps = np.rint(np.vstack([landmarks[OUTLINE_POINTS], _MIDDLES @ landmarks]) * LANDMARK_STEPS_PER_PX)
     return np.clip(steps, -32768, 32767).astype("<i2").tobytes()

@@ -159,16 +159,21 @@ def report(tmp_path: Path, events: list[Event], record: Record | None = None, **
     return Page((tmp_path / "report.html").read_text())
 
 
-def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    """The report of EVENTS, without truth."""
+    return report(tmp_path_factory.mktemp("usual"), EVENTS, settings={"spotting": Settings()})
+
+
+def test_the_page_needs_nothing_but_itself(usual: Page) -> None:
     """Every address in it is a data URI or a place on the page, and its policy forbids it to load anything."""
-    page = report(tmp_path, EVENTS)
     addresses = [
-        attrs[name] for _, attrs in page.elements for name in ("src", "href", "action", "data") if name in attrs
+        attrs[name] for _, attrs in usual.elements for name in ("src", "href", "action", "data") if name in attrs
     ]
     assert len(addresses) > 10
     assert [a for a in addresses if not a.startswith(("data:image/", "#"))] == []
-    assert "link" not in {tag for tag, _ in page.elements}
-    policy = next(attrs["content"] for tag, attrs in page.elements if attrs.get("http-equiv"))
+    assert "link" not in {tag for tag, _ in usual.elements}
+    policy = next(attrs["content"] for tag, attrs in usual.elements if attrs.get("http-equiv"))
     assert "default-src 'none'" in policy
     style = (Path(__file__).parents[2] / "bowam_stream/report/page/style.css").read_text()
     assert not re.search(r"url\(|@import|@font-face", style)
@@ -203,27 +208,24 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     assert any(HOSTILE.replace("_", " ") in text for text in texts)
 
 
-def test_the_figures_at_the_top_count_settled_events_once(tmp_path: Path) -> None:
-    page = report(tmp_path, EVENTS)
+def test_the_figures_at_the_top_count_settled_events_once(usual: Page) -> None:
     for line in ("1 micro-expressions 1 positive", "0 macro-expressions", "1 blinks", "2 refused"):
-        assert page.has(line)
-    assert page.has("120 frames 100 frames/s 1 face, seen in 100%")
+        assert usual.has(line)
+    assert usual.has("120 frames 100 frames/s 1 face, seen in 100%")
 
 
-def test_the_table_has_every_event_with_times_and_frames(tmp_path: Path) -> None:
-    page = report(tmp_path, EVENTS)
-    rows = [attrs["data-kind"] for tag, attrs in page.elements if tag == "tr" and "data-kind" in attrs]
+def test_the_table_has_every_event_with_times_and_frames(usual: Page) -> None:
+    rows = [attrs["data-kind"] for tag, attrs in usual.elements if tag == "tr" and "data-kind" in attrs]
     assert rows == ["micro", "blink", "refused", "refused"]
-    assert page.has("0.200 0.300 0.450 250 20–30–45 positive 7.2 32 ms 0")
-    assert page.has("1.000 1.020 1.040 40 100–102–104 refused too_short")
+    assert usual.has("0.200 0.300 0.450 250 20–30–45 positive 7.2 32 ms 0")
+    assert usual.has("1.000 1.020 1.040 40 100–102–104 refused too_short")
 
 
-def test_what_the_network_looked_at_is_shown_with_pictures(tmp_path: Path) -> None:
+def test_what_the_network_looked_at_is_shown_with_pictures(usual: Page) -> None:
     """The final event and the one that the network refused, but neither the blink nor what the spotter turned down."""
-    page = report(tmp_path, EVENTS)
-    assert [attrs["id"] for tag, attrs in page.elements if tag == "article"] == ["event-id20", "event-id80"]
-    assert sum(attrs.get("alt", "").startswith("Face at the") for _, attrs in page.elements) == 6
-    assert page.has("The network saw no micro-expression in it.")
+    assert [attrs["id"] for tag, attrs in usual.elements if tag == "article"] == ["event-id20", "event-id80"]
+    assert sum(attrs.get("alt", "").startswith("Face at the") for _, attrs in usual.elements) == 6
+    assert usual.has("The network saw no micro-expression in it.")
 
 
 def test_an_event_that_was_never_closed_is_called_unfinished(tmp_path: Path) -> None:
@@ -231,10 +233,9 @@ def test_an_event_that_was_never_closed_is_called_unfinished(tmp_path: Path) -> 
     assert page.has("20–30–? not finished")
 
 
-def test_refusals_are_counted_by_reason_in_plain_words(tmp_path: Path) -> None:
-    page = report(tmp_path, EVENTS)
-    assert page.has("too_short Shorter than any micro-expression: noise. 1")
-    assert page.has("none The network saw no micro-expression in it. 1")
+def test_refusals_are_counted_by_reason_in_plain_words(usual: Page) -> None:
+    assert usual.has("too_short Shorter than any micro-expression: noise. 1")
+    assert usual.has("none The network saw no micro-expression in it. 1")
 
 
 def test_beside_the_truth_it_tells_found_missed_and_false(tmp_path: Path) -> None:
@@ -248,10 +249,9 @@ def test_beside_the_truth_it_tells_found_missed_and_false(tmp_path: Path) -> Non
     assert page.has("negative 100 – 105 – 115 missed")
 
 
-def test_without_truth_there_is_no_word_of_it(tmp_path: Path) -> None:
-    page = report(tmp_path, EVENTS)
-    assert not page.has("F1")
-    assert not page.has("false alarm")
+def test_without_truth_there_is_no_word_of_it(usual: Page) -> None:
+    assert not usual.has("F1")
+    assert not usual.has("false alarm")
 
 
 def test_what_limits_the_run_is_said_in_plain_words(tmp_path: Path) -> None:
@@ -269,11 +269,10 @@ def test_a_recording_without_a_face_has_a_report_too(tmp_path: Path, frames: int
     assert page.has("Nothing moved beyond the threshold.")
 
 
-def test_model_versions_and_settings_are_on_record(tmp_path: Path) -> None:
-    page = report(tmp_path, EVENTS, settings={"spotting": Settings()})
-    assert page.has(MODEL.weights)
-    assert page.has("bowam-stream 0.")
-    assert page.has("spotting.threshold 5.0 spotting.weights w.safetensors")
+def test_model_versions_and_settings_are_on_record(usual: Page) -> None:
+    assert usual.has(MODEL.weights)
+    assert usual.has("bowam-stream 0.")
+    assert usual.has("spotting.threshold 5.0 spotting.weights w.safetensors")
 
 
 def test_the_same_run_gives_the_same_file(tmp_path: Path) -> None:
