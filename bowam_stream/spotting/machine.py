@@ -1,107 +1,44 @@
 """One face from frame to frame: rest -> a movement opens -> provisional after its apex -> final or retracted.
 
-rest      every region's departure from its own recent past, in units of its noise, against the threshold
-open      the movement is read anew with every frame from the trail: its direction over all regions is fixed at its
-          peak, the signal is the motion along it, and onset, apex and offset are read off that signal
-told      the provisional candidate is out: the event can no longer vanish in silence
+    rest   every region's departure from its own recent past, in units of its noise, is held against the threshold
+    open   the movement is read anew with every frame: its direction over all regions is fixed at its peak, the signal
+           is the motion along it, and onset, apex and offset are read off that signal
+    slow   it outlasted a micro-expression: it is followed to its end on the side, and the regions that it does not move
+           are watched for the next one
+Blinks run beside all this, on the opening of the eyes alone.
 """
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 
 from bowam_stream.messages import Candidate, Kind, Moment, Phase, event_id
-from bowam_stream.spotting import pulse
 from bowam_stream.spotting.baseline import Baseline
+from bowam_stream.spotting.blinks import BlinkWatch
 from bowam_stream.spotting.pulse import Pulse
+from bowam_stream.spotting.reading import Reading, doubt, read_movement, settled, strength
 from bowam_stream.spotting.regions import EYES, NAMES
 from bowam_stream.spotting.settings import SpottingSettings
 from bowam_stream.spotting.trail import POSITIONS, Trail
 
-_SMOOTH_MS = 12.0
-_LOOK_BACK_MS = 650.0  # the longest rise that is looked for before the trigger
 _APEX_SURE = 0.85  # of the peak: once the signal has fallen below, the apex is behind us
 _APEX_WAIT_MS = 90.0  # or once nothing higher has come for so long
+_HOT_FRAMES = 2  # over the threshold in a row: one frame alone is a damaged picture
+_BUSY_SHARE = 0.25  # of the largest region's motion: a region that a slow movement moves by more is not watched
+_SLOW_STEP_MS = 100.0  # how often a slow movement is read
+_NAMES_KEPT = 64  # onsets of the last events; more can't fall within the longest movement
 
 
-@dataclass(frozen=True, kw_only=True)
-class Told:
-    """What has been published about the open movement."""
-
-    event_id: str
-    onset: Moment
-
-
-@dataclass(frozen=True, eq=False)
-class Reading:
-    """An open movement as it looks at this frame."""
-
-    pulse: Pulse
-    t_ms: np.ndarray
-    signal: np.ndarray  # motion along the movement's direction, in noise units
-    score: float  # root mean square of the two strongest regions at the apex, noise units
-    largest_px: float  # the strongest region at the apex
-    shares: np.ndarray  # (R,) of the squared motion at the apex
-
-
+@dataclass(kw_only=True)
 class Movement:
-    """An open movement."""
+    """A movement that has begun."""
 
-    def __init__(self, trigger_ms: float) -> None:
-        self.trigger_ms = trigger_ms
-        self.told: Told | None = None
-        self.quality: set[str] = set()
-        self.reading: Reading | None = None
-
-
-def strength(lengths: np.ndarray) -> float:
-    """Root mean square of the two largest of several lengths (R,)."""
-    first, second = np.sort(lengths)[-2:]
-    return float(np.hypot(first, second) / np.sqrt(2))
-
-
-def read_movement(
-    trail: Trail, trigger_ms: float, sigma: np.ndarray, live: np.ndarray, s: SpottingSettings
-) -> Reading | None:
-    """Onset, apex and offset of the movement that triggered at `trigger_ms`, from the trail as it is now.
-
-    `live` (R,) bool says which regions count. None if there is not enough of a past.
-    """
-    first = trail.since(trigger_ms - _LOOK_BACK_MS)
-    t = trail.t_ms[first:]
-    if len(t) < 3:
-        return None
-    rows = pulse.smooth(t, trail.rows[first:, POSITIONS], _SMOOTH_MS).reshape(len(t), len(NAMES), 2)
-    noise = np.where(live, 1.0 / sigma, 0.0)[:, None]
-    level = _level(t, rows, trigger_ms - s.reference_ms[0], trigger_ms - s.reference_ms[1])
-    found = None
-    for _ in range(3):
-        away = (rows - level) * noise
-        candidates = t >= (found.onset if found else trigger_ms - 100.0)
-        energy = np.where(candidates, (away**2).sum(axis=(1, 2)), -1.0)
-        peak = int(np.argmax(energy))
-        direction = away[peak] / max(float(np.sqrt(energy[peak])), 1e-9)
-        signal = np.tensordot(away, direction, axes=2)
-        peak = int(np.argmax(np.where(candidates, signal, -np.inf)))
-        found = pulse.read(t, signal, peak, edge=s.edge, release=s.release)
-        level = _level(t, rows, found.onset - s.rest_ms, found.onset - 5.0)
-    assert found is not None
-    lengths = np.linalg.norm(rows[peak] - level, axis=1)
-    counted = np.where(live, lengths / sigma, 0.0)
-    return Reading(
-        found,
-        t,
-        signal,
-        strength(counted),
-        float(lengths[live].max()),
-        counted**2 / max(float((counted**2).sum()), 1e-9),
-    )
-
-
-def _level(t: np.ndarray, rows: np.ndarray, start: float, stop: float) -> np.ndarray:
-    """Mean position between two times, or the earliest there is."""
-    inside = (t >= start) & (t <= stop)
-    return rows[inside].mean(axis=0) if inside.any() else rows[max(0, int(np.searchsorted(t, start)) - 1)]
+    trigger_ms: float
+    live: np.ndarray  # (R,) regions that it is read from
+    event_id: str | None = None  # once its provisional candidate is out
+    reading: Reading | None = None
+    read_ms: float = 0.0
 
 
 class FaceMachine:
@@ -111,92 +48,154 @@ class FaceMachine:
         self._settings = settings
         self._identity = (camera, session, face)
         self._baseline = Baseline(settings)
-        self.trail = Trail(int((settings.macro_max_ms + 1_000.0) / settings.min_spacing_ms) + 1)
-        self._movement: Movement | None = None
-        self._free_ms = -np.inf  # no new movement may begin before the last one ended
+        self._blinks = BlinkWatch(settings)
+        self._blink_id: str | None = None
+        self._open: Movement | None = None
+        self._slow: list[Movement] = []
+        self._free_ms = -np.inf  # no new movement begins before the last one ended
         self._hot = 0
-        self.strengths = np.zeros(len(NAMES))
-        self.signal = 0.0
+        self._named: deque[int] = deque(maxlen=_NAMES_KEPT)
+        self._flaws: deque[tuple[float, tuple[str, ...]]] = deque()
+        self._rate_hz: float | None = None
+        self.trail = Trail(int((settings.macro_max_ms + 1_000.0) / settings.min_spacing_ms) + 1)
+        self.strengths = np.zeros(len(NAMES))  # each region's departure from its recent past, noise units
+        self.signal = 0.0  # of the watched regions together
 
     @property
     def state(self) -> str:
-        if self._movement is None:
-            return "rest"
-        return "told" if self._movement.told else "open"
+        """For people: rest, open, told (the provisional candidate is out) or slow."""
+        if self._open is not None:
+            return "told" if self._open.event_id else "open"
+        return "slow" if self._slow else "rest"
 
     @property
-    def sigma(self) -> np.ndarray:
-        return self._baseline.sigma
+    def still(self) -> bool:
+        return self._open is None and not self._slow
 
-    def push(self, moment: Moment, row: np.ndarray, quality: tuple[str, ...]) -> list[Candidate]:
-        """Take in one frame: `row` as laid out in `trail`, `quality` what is wrong with it."""
+    def push(self, moment: Moment, row: np.ndarray, flaws: tuple[str, ...], rate_hz: float | None) -> list[Candidate]:
+        """Take in one frame: `row` as laid out in `trail`, `flaws` what is wrong with it, `rate_hz` of the stream."""
+        s = self._settings
         self.trail.append(moment, row)
+        self._rate_hz = rate_hz
         t = float(self.trail.t_ms[-1])
+        self._remember(t, flaws)
+        out = self._watch_slow(t) + self._watch_blinks(t)
+        live = ~EYES
+        for movement in self._slow:
+            live = live & _idle(movement)
         lengths = self._departures(t)
         self._baseline.push(t, lengths)
         self.strengths = lengths / self._baseline.sigma
-        self.signal = strength(self.strengths[~EYES])
-        if self._movement is None:
-            hot = self.signal > self._settings.threshold and lengths[~EYES].max() > self._settings.min_motion_px / 2
+        watched = np.where(live, self.strengths, 0.0)
+        self.signal = strength(watched)
+        if self._open is None:
+            hot = self.signal > s.threshold and lengths[live].max(initial=0.0) > s.min_motion_px / 2
             self._hot = self._hot + 1 if hot else 0
-            if self._hot < 2:
-                return []
-            self._movement = Movement(t)
-        movement = self._movement
-        movement.quality.update(quality)
-        if self._baseline.warming_up:
-            movement.quality.add("warming_up")
-        reading = read_movement(self.trail, movement.trigger_ms, self._baseline.sigma, ~EYES, self._settings)
-        if reading is None or (reading.pulse.onset < self._free_ms - 1e-6 and not movement.told):
-            self._movement = None
-            return []
-        movement.reading = reading
-        return self._decide(t, movement, reading)
+            if self._hot < _HOT_FRAMES:
+                return out
+            self._open = Movement(trigger_ms=t, live=live)
+        return out + self._read_open(t, self._open)
 
     def stop(self, reason: str) -> list[Candidate]:
-        """Close what is open because nothing more will come."""
-        movement, self._movement = self._movement, None
-        if movement is None or movement.told is None or movement.reading is None:
-            return []
-        return [self._candidate(movement, movement.reading, "retracted", None, reason)]
-
-    def _decide(self, t: float, movement: Movement, reading: Reading) -> list[Candidate]:
-        s, p = self._settings, reading.pulse
+        """Close what is open because nothing more will come of this face."""
         out: list[Candidate] = []
-        fallen = bool((reading.signal[reading.t_ms > p.apex] < _APEX_SURE * p.peak).any())
-        if movement.told is None and (fallen or t - p.apex > _APEX_WAIT_MS):
-            doubt = self._doubt(reading)
-            if doubt is None:
-                onset = self.trail.nearest(p.onset)
-                movement.told = Told(event_id=event_id(*self._identity, onset), onset=onset)
-                out.append(self._candidate(movement, reading, "provisional", None, None))
-        offset = p.offset
-        if offset is None and p.released:
-            offset = _settled(reading, t, s)
-        if offset is not None and t - offset >= s.confirm_ms:
-            out += self._close(movement, reading, offset)
-        elif t - p.onset > s.macro_max_ms:
-            out += self._close(movement, reading, t)
+        if self._blink_id is not None and (blink := self._blinks.read(self.trail)) is not None:
+            out.append(self._candidate(self._blink_id, blink, 0.0, "retracted", reason=reason))
+        for movement in [*self._slow, *([self._open] if self._open else [])]:
+            reading = movement.reading
+            if movement.event_id is not None and reading is not None:
+                if reading.pulse.offset is not None:
+                    out += self._conclude(movement, reading, reading.pulse.offset)
+                else:
+                    out.append(self._retract(movement, reading, reason))
+        self._open, self._slow, self._blink_id = None, [], None
         return out
 
-    def _close(self, movement: Movement, reading: Reading, offset: float) -> list[Candidate]:
+    def _read_open(self, t: float, movement: Movement) -> list[Candidate]:
         s = self._settings
-        self._movement, self._hot, self._free_ms = None, 0, offset
-        if movement.told is None:
+        reading = read_movement(self.trail, movement.trigger_ms, self._baseline.sigma, movement.live, s)
+        if reading is None or (reading.pulse.onset < self._free_ms and movement.event_id is None):
+            self._open = None  # the tail of the last movement
             return []
-        duration = offset - reading.pulse.onset
-        kind: Kind = "macro" if duration > s.micro_max_ms else "micro"
-        reason = "too_short" if duration < s.micro_min_ms else self._doubt(reading)
-        if reason is not None:
-            return [self._candidate(movement, reading, "retracted", None, reason, offset)]
-        return [self._candidate(movement, reading, "final", kind, None, offset)]
+        movement.reading, movement.read_ms = reading, t
+        p = reading.pulse
+        out: list[Candidate] = []
+        fallen = bool((reading.signal[reading.t_ms > p.apex] < _APEX_SURE * p.peak).any())
+        if movement.event_id is None and (fallen or t - p.apex > _APEX_WAIT_MS):
+            out += self._tell(movement, reading, slow=False)
+        offset = p.offset if p.offset is not None else settled(reading, t, s)
+        if offset is not None and t - offset >= s.confirm_ms:
+            self._open, self._hot, self._free_ms = None, 0, offset
+            out += self._conclude(movement, reading, offset)
+        elif offset is None and t - p.onset > s.micro_max_ms + s.confirm_ms:
+            self._open, self._hot, self._free_ms = None, 0, t
+            self._slow.append(movement)
+            out += self._tell(movement, reading, slow=True)
+        return out
 
-    def _doubt(self, reading: Reading) -> str | None:
-        """Why this is no expression, or None."""
+    def _watch_slow(self, t: float) -> list[Candidate]:
         s = self._settings
-        if reading.score < s.threshold or reading.largest_px < s.min_motion_px:
-            return "too_weak"
-        return None
+        out: list[Candidate] = []
+        for movement in list(self._slow):
+            if t - movement.read_ms < _SLOW_STEP_MS:
+                continue
+            reading = read_movement(self.trail, movement.trigger_ms, self._baseline.sigma, movement.live, s)
+            if reading is None:
+                continue
+            movement.reading, movement.read_ms = reading, t
+            offset = reading.pulse.offset if reading.pulse.offset is not None else settled(reading, t, s)
+            if offset is None and t - reading.pulse.onset > s.macro_max_ms:
+                offset = t
+            if offset is not None:
+                self._slow.remove(movement)
+                out += self._conclude(movement, reading, offset)
+        return out
+
+    def _watch_blinks(self, t: float) -> list[Candidate]:
+        s = self._settings
+        blink = self._blinks.read(self.trail)
+        if blink is None:
+            return []
+        out: list[Candidate] = []
+        if self._blink_id is None and blink.released:
+            self._blink_id = self._name(blink.onset)
+            out.append(self._candidate(self._blink_id, blink, 0.0, "provisional"))
+        offset = blink.offset
+        if offset is None and t - blink.apex > s.blink_max_ms:
+            offset = t
+        if offset is not None:
+            self._blinks.done(offset)
+            if self._blink_id is not None:
+                out.append(self._candidate(self._blink_id, blink, 0.0, "final", kind="blink", offset=offset))
+            self._blink_id = None
+        return out
+
+    def _tell(self, movement: Movement, reading: Reading, *, slow: bool) -> list[Candidate]:
+        """The provisional candidate, unless there is a doubt."""
+        if movement.event_id is not None or doubt(reading, self._baseline.sigma, self._settings, slow=slow):
+            return []
+        movement.event_id = self._name(reading.pulse.onset)
+        return [self._candidate(movement.event_id, reading.pulse, reading.score, "provisional")]
+
+    def _conclude(self, movement: Movement, reading: Reading, offset: float) -> list[Candidate]:
+        s = self._settings
+        if movement.event_id is None:
+            return []
+        p = reading.pulse
+        onset, end = self.trail.first_from(p.onset), self.trail.last_until(offset)
+        duration_ms = (end.t_ns - onset.t_ns) / 1e6
+        slow = duration_ms > s.micro_max_ms
+        reason = "too_short" if duration_ms < s.micro_min_ms else doubt(reading, self._baseline.sigma, s, slow=slow)
+        if reason is None and not slow and self._rate_hz is not None and self._rate_hz < s.min_rate_hz:
+            reason = "frame_rate"
+        if reason is not None:
+            return [self._retract(movement, reading, reason)]
+        kind: Kind = "macro" if slow else "micro"
+        return [self._candidate(movement.event_id, p, reading.score, "final", kind=kind, offset=offset)]
+
+    def _retract(self, movement: Movement, reading: Reading, reason: str) -> Candidate:
+        assert movement.event_id is not None
+        return self._candidate(movement.event_id, reading.pulse, reading.score, "retracted", reason=reason)
 
     def _departures(self, t: float) -> np.ndarray:
         """How far each region (R,) is from where it was a moment ago, in px."""
@@ -206,39 +205,51 @@ class FaceMachine:
         now = self.trail.rows[-1, POSITIONS]
         return np.linalg.norm((now - np.median(past, axis=0)).reshape(-1, 2), axis=1)
 
+    def _remember(self, t: float, flaws: tuple[str, ...]) -> None:
+        words = (*flaws, "warming_up") if self._baseline.warming_up else flaws
+        if words:
+            self._flaws.append((t, words))
+        while self._flaws and t - self._flaws[0][0] > self._settings.macro_max_ms:
+            self._flaws.popleft()
+
+    def _name(self, onset_ms: float) -> str:
+        """The event's name; where two movements begin in one frame the later one is named after the next frame."""
+        onset = self.trail.first_from(onset_ms)
+        while onset.frame in self._named:
+            onset = Moment(frame=onset.frame + 1, t_ns=onset.t_ns)
+        self._named.append(onset.frame)
+        return event_id(*self._identity, onset)
+
     def _candidate(
         self,
-        movement: Movement,
-        reading: Reading,
+        name: str,
+        pulse: Pulse,
+        score: float,
         phase: Phase,
-        kind: Kind | None,
-        reason: str | None,
+        *,
+        kind: Kind | None = None,
         offset: float | None = None,
+        reason: str | None = None,
     ) -> Candidate:
-        assert movement.told is not None
         camera, session, face = self._identity
+        onset = self.trail.first_from(pulse.onset)
         return Candidate(
-            event_id=movement.told.event_id,
+            event_id=name,
             camera=camera,
             session=session,
             face=face,
             phase=phase,
             kind=kind,
-            onset=self.trail.nearest(reading.pulse.onset),
-            apex=self.trail.nearest(reading.pulse.apex),
-            offset=None if offset is None else self.trail.nearest(offset),
-            score=reading.score,
-            quality=tuple(sorted(movement.quality)),
+            onset=onset,
+            apex=self.trail.nearest(pulse.apex),
+            offset=None if offset is None else self.trail.last_until(offset),
+            score=score,
+            quality=tuple(sorted({word for t, words in self._flaws if t >= onset.t_ns / 1e6 for word in words})),
             reason=reason,
         )
 
 
-def _settled(reading: Reading, t: float, s: SpottingSettings) -> float | None:
-    """End of a movement that came to rest away from where it began; None while it still moves."""
-    still = reading.signal[reading.t_ms > t - s.confirm_ms]
-    if np.ptp(still) > s.edge * reading.pulse.peak:
-        return None
-    level = float(still.mean())
-    after = reading.t_ms > reading.pulse.apex
-    low = after & (reading.signal < level + s.edge * (reading.pulse.peak - level))
-    return float(reading.t_ms[np.argmax(low)]) if low.any() else None
+def _idle(movement: Movement) -> np.ndarray:
+    """Regions (R,) that a slow movement leaves alone."""
+    assert movement.reading is not None
+    return movement.reading.lengths_px < _BUSY_SHARE * movement.reading.largest_px

@@ -4,6 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_FLANK = (0.25, 0.50)  # of the peak: levels where a flank is steep, so that noise hardly moves its crossings
+_TOP = 0.85  # of the peak: chords here and at half height point to the apex
+# Expressions rise and fall about like 0.5 (1 - cos(pi u)), which is at `level` where u = arccos(1 - 2 level) / pi.
+
 
 @dataclass(frozen=True)
 class Pulse:
@@ -17,46 +21,74 @@ class Pulse:
 
 
 def smooth(t: np.ndarray, x: np.ndarray, width: float) -> np.ndarray:
-    """Mean over a window of about `width` around each sample, triangular, edges repeated. x is (N,) or (N, K)."""
-    if len(t) < 3:
-        return x
-    n = round(width / float(np.median(np.diff(t))))
+    """Weighted mean of the samples within about `width` on either side, edges repeated. x is (N, K)."""
+    n = round(width / float(np.median(np.diff(t)))) if len(t) > 2 else 0
     if n < 1:
         return x
     kernel = np.bartlett(2 * n + 3)[1:-1]
     kernel /= kernel.sum()
-    padded = np.pad(x, [(n, n)] + [(0, 0)] * (x.ndim - 1), mode="edge")
-    if x.ndim == 1:
-        return np.convolve(padded, kernel, mode="valid")
+    padded = np.pad(x, [(n, n), (0, 0)], mode="edge")
     return np.lib.stride_tricks.sliding_window_view(padded, 2 * n + 1, axis=0) @ kernel
 
 
 def read(t: np.ndarray, x: np.ndarray, peak: int, *, edge: float, release: float) -> Pulse:
     """The movement with its highest sample at `peak`, in a signal x (N,) whose level before the movement is 0."""
     height = float(x[peak])
-    before = np.flatnonzero(x[:peak] < edge * height)
-    onset = float(t[0]) if not len(before) else _crossing(t, x, int(before[-1]), int(before[-1]) + 1, edge * height)
-    after = peak + np.flatnonzero(x[peak:] < edge * height)
-    offset = None if not len(after) else _crossing(t, x, int(after[0]), int(after[0]) - 1, edge * height)
+    onset = _edge(t[: peak + 1][::-1], x[: peak + 1][::-1], edge * height, height)
+    offset = _edge(t[peak:], x[peak:], edge * height, height)
     return Pulse(
-        onset=onset,
-        apex=_vertex(t, x, peak),
+        onset=float(t[0]) if onset is None else onset,
+        apex=_apex(t, x, peak),
         offset=offset,
         peak=height,
         released=bool((x[peak:] < release * height).any()),
     )
 
 
-def _crossing(t: np.ndarray, x: np.ndarray, low: int, high: int, level: float) -> float:
-    share = (level - x[low]) / max(float(x[high] - x[low]), 1e-9)
-    return float(t[low] + min(max(share, 0.0), 1.0) * (t[high] - t[low]))
+def crossing(t: np.ndarray, x: np.ndarray, level: float) -> float | None:
+    """First time at which x, going along t in either direction, has come down to `level`; None if it has not."""
+    below = np.flatnonzero(x < level)
+    if not len(below):
+        return None
+    after = int(below[0])
+    if after == 0:
+        return float(t[0])
+    share = (x[after - 1] - level) / (x[after - 1] - x[after])
+    return float(t[after - 1] + share * (t[after] - t[after - 1]))
 
 
-def _vertex(t: np.ndarray, x: np.ndarray, peak: int) -> float:
-    """Middle of the stretch around the peak that stays above 90 % of it, found by interpolation."""
-    level = 0.9 * float(x[peak])
-    below = np.flatnonzero(x[:peak] < level)
-    left = float(t[0]) if not len(below) else _crossing(t, x, int(below[-1]), int(below[-1]) + 1, level)
-    below = peak + np.flatnonzero(x[peak:] < level)
-    right = float(t[peak]) if not len(below) else _crossing(t, x, int(below[0]), int(below[0]) - 1, level)
-    return (left + right) / 2 if len(below) else float(t[peak])
+def _edge(t: np.ndarray, x: np.ndarray, level: float, height: float) -> float | None:
+    """Where a flank that falls along t reaches `level`: half by what is seen there, half by its steep part.
+
+    Near its foot a flank is shallow, so that noise moves the crossing; and video coding swallows the last of a motion.
+    """
+    seen = crossing(t, x, level)
+    if seen is None:
+        return None
+    low, half = (crossing(t, x, share * height) for share in _FLANK)
+    if low is None or half is None:
+        return seen
+    u_level, u_low, u_half = (np.arccos(1 - 2 * share) for share in (level / height, *_FLANK))
+    return (seen + low + (low - half) * float((u_low - u_level) / (u_half - u_low))) / 2
+
+
+def _apex(t: np.ndarray, x: np.ndarray, peak: int) -> float:
+    """Where the lines through the ends of two chords meet, at half height and near the top.
+
+    Exact where rise and fall have one shape, however different their lengths.
+    """
+    height = float(x[peak])
+    ends = [
+        crossing(t[part], x[part], share * height)
+        for share in (0.5, _TOP)
+        for part in (slice(peak, None, -1), slice(peak, None))
+    ]
+    left, right, top_left, top_right = ends
+    if top_left is None or top_right is None:
+        return float(t[peak])
+    if left is None or right is None:
+        return (top_left + top_right) / 2
+    narrowing = (right - left) - (top_right - top_left)
+    if narrowing <= 0:
+        return float(t[peak])
+    return float(np.clip((top_left * right - top_right * left) / narrowing, top_left, top_right))

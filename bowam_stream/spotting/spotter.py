@@ -40,14 +40,15 @@ class FaceSpotter:
         self.seen_ns = 0
         self.used_ns = -(1 << 62)
 
-    def push(self, frame: AlignedFrame, face: Face, quality: tuple[str, ...]) -> list[Candidate]:
+    def push(self, frame: AlignedFrame, face: Face, flaws: tuple[str, ...], rate_hz: float | None) -> list[Candidate]:
         t_ns = frame.moment.t_ns
         self.seen_ns = t_ns
         if t_ns - self.used_ns < self._settings.min_spacing_ms * NS_PER_MS:
             return []
         self.used_ns = t_ns
-        resting = self.machine.state == "rest"
-        regions, head, picture = self._follower.push(t_ns / NS_PER_MS, face.crop, face.landmarks, may_renew=resting)
+        regions, head, picture = self._follower.push(
+            t_ns / NS_PER_MS, face.crop, face.landmarks, may_renew=self.machine.still
+        )
         row = np.empty(WIDTH)
         row[POSITIONS], row[HEAD] = regions.reshape(-1), head
         row[PLACE] = _place(face)
@@ -55,7 +56,7 @@ class FaceSpotter:
         self._crops.append((t_ns, frame.moment.frame, face))
         while t_ns - self._crops[0][0] > self._settings.crops_ms * NS_PER_MS:
             self._crops.popleft()
-        return [self._with_triple(c) for c in self.machine.push(frame.moment, row, quality)]
+        return [self._with_triple(c) for c in self.machine.push(frame.moment, row, flaws, rate_hz)]
 
     def _with_triple(self, candidate: Candidate) -> Candidate:
         if candidate.kind != "micro" or candidate.offset is None:
@@ -82,14 +83,15 @@ class Spotter:
         """What this frame makes known, oldest first."""
         candidates: list[Candidate] = []
         gap_ns = self._watch_time(frame)
-        quality = self._quality(frame, gap_ns)
+        rate_hz = self._rate_hz()
+        flaws = self._flaws(frame, gap_ns, rate_hz)
         if gap_ns > self._settings.lost_ms * NS_PER_MS:
             candidates += self._drop(set(self._faces), "gap")
         for face in frame.faces:
             spotter = self._faces.get(face.track)
             if spotter is None:
                 spotter = self._faces[face.track] = FaceSpotter(self._settings, self._hello, face.track)
-            candidates += spotter.push(frame, face, quality)
+            candidates += spotter.push(frame, face, flaws, rate_hz)
         oldest_ns = frame.moment.t_ns - self._settings.lost_ms * NS_PER_MS
         candidates += self._drop({k for k, f in self._faces.items() if f.seen_ns < oldest_ns}, "face_lost")
         self.trace = tuple(self._row(frame, face.track) for face in frame.faces)
@@ -108,18 +110,22 @@ class Spotter:
         if last is None:
             return 0
         step_ns = frame.moment.t_ns - last.moment.t_ns
-        usual_ns = float(np.median(self._periods_ns)) if len(self._periods_ns) > 2 else self._nominal_ns()
+        rate_hz = self._rate_hz()
         self._periods_ns.append(step_ns)
-        return step_ns if frame.seq != last.seq + 1 or step_ns > _GAP * usual_ns else 0
+        late = rate_hz is not None and step_ns > _GAP * NS_PER_SECOND / rate_hz
+        return step_ns if late or frame.seq != last.seq + 1 else 0
 
-    def _nominal_ns(self) -> float:
-        return NS_PER_SECOND / self._hello.rate_hz if self._hello.rate_hz else float("inf")
+    def _rate_hz(self) -> float | None:
+        """Frames per second as they come, or as announced while too few have come to tell."""
+        if len(self._periods_ns) > _PERIODS // 4:
+            return NS_PER_SECOND / max(float(np.median(self._periods_ns)), 1.0)
+        return self._hello.rate_hz
 
-    def _quality(self, frame: AlignedFrame, gap_ns: int) -> tuple[str, ...]:
+    def _flaws(self, frame: AlignedFrame, gap_ns: int, rate_hz: float | None) -> tuple[str, ...]:
         found = {*self._hello.quality, *frame.quality}
         if gap_ns:
             found.add("gap")
-        if self._periods_ns and np.median(self._periods_ns) > NS_PER_SECOND / self._settings.low_rate_hz:
+        if rate_hz is not None and rate_hz < self._settings.low_rate_hz:
             found.add("low_frame_rate")
         return tuple(sorted(found))
 

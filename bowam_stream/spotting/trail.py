@@ -50,10 +50,20 @@ class Trail:
         """Index of the first row at or after a time."""
         return int(np.searchsorted(self.t_ms, t_ms))
 
+    def first_from(self, t_ms: float) -> Moment:
+        """The first frame at or after a time, or the last there is."""
+        return self._moment(min(self.since(t_ms), len(self) - 1))
+
+    def last_until(self, t_ms: float) -> Moment:
+        """The last frame at or before a time, or the first there is."""
+        return self._moment(max(int(np.searchsorted(self.t_ms, t_ms, side="right")) - 1, 0))
+
     def nearest(self, t_ms: float) -> Moment:
         """The frame closest to a time."""
         times = self.t_ms
-        after = min(int(np.searchsorted(times, t_ms)), len(times) - 1)
+        after = min(self.since(t_ms), len(times) - 1)
         before = max(after - 1, 0)
-        index = before if t_ms - times[before] <= times[after] - t_ms else after
-        return self._moments[len(self._moments) - len(times) + index]
+        return self._moment(before if t_ms - times[before] <= times[after] - t_ms else after)
+
+    def _moment(self, index: int) -> Moment:
+        return self._moments[len(self._moments) - len(self) + index]
