@@ -12,7 +12,7 @@ import numpy as np
 
 from bowam_model.errors import ImageError
 from bowam_model.face.geometry import CROP_PX, RIGID, TEMPLATE, crop_face, head_pose, map_points, similarity
-from bowam_model.face.likeness import CUT, OTHER_PERSON, difference, look_at_face, look_at_picture
+from bowam_model.face.likeness import difference, is_cut, is_other_person, look_at_face, look_at_picture
 from bowam_model.face.mesh import Box, FaceFinder, FaceMesh
 from bowam_model.face.steady import SteadyTransform
 
@@ -101,20 +101,22 @@ class FaceAligner:
         picture = look_at_picture(grey)
         if picture is None:
             return ()
-        if self._picture is not None and difference(picture, self._picture) > CUT:
-            self._start_over()
+        change = 0.0 if self._picture is None else difference(picture, self._picture)
+        if is_cut(change):
+            self._forget_shape()
         self._picture = picture
         keep_ns = int(self._settings.keep_track_ms * _NS_PER_MS)
         self._tracks = [track for track in self._tracks if t_ns - track.seen_ns <= keep_ns]
 
+        followed = self._following
         seen = self._see(rgb, grey)
-        known = self._match(seen)
-        if any(track is not None and _is_stranger(face, track) for face, track in zip(seen, known, strict=True)):
-            # Face Mesh may have dragged the old shape over the new face: let it search.
-            self._start_over()
+        known = self._recognise(seen, change)
+        if followed and None in known:
+            # Face Mesh may have dragged the old shape over a new face: let it search.
+            self._forget_shape()
             seen = self._see(rgb, grey)
-            known = [None] * len(seen)
-        tracks = [track or self._new_track() for track in known]
+            known = self._recognise(seen, change)
+        tracks = [track or self._new_track(face, known) for face, track in zip(seen, known, strict=True)]
         self._look(rgb, seen, tracks, t_ns)
         for face, track in zip(seen, tracks, strict=True):
             track.seen_ns, track.last = t_ns, face
@@ -135,12 +137,13 @@ class FaceAligner:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self.close()
 
-    def _start_over(self) -> None:
+    def _forget_shape(self) -> None:
         self._mesh.forget()
         self._following = False
-        self._tracks = []
 
-    def _new_track(self) -> _Track:
+    def _new_track(self, face: _Seen, known: list[_Track | None]) -> _Track:
+        """A new person, who takes the place of whoever was there."""
+        self._tracks = [old for old in self._tracks if old in known or _apart(face, old) >= _SAME_PLACE]
         track = _Track(self._next_number, self._settings)
         self._next_number += 1
         self._tracks.append(track)
@@ -172,14 +175,15 @@ class FaceAligner:
 
         return max(boxes, key=weight)
 
-    def _match(self, seen: list[_Seen]) -> list[_Track | None]:
-        """For each face the track that was last at its place, if any."""
+    def _recognise(self, seen: list[_Seen], picture_change: float) -> list[_Track | None]:
+        """For each face its track, None for a person who was not seen a moment ago."""
         free = list(self._tracks)
-        matches: list[_Track | None] = []
+        known: list[_Track | None] = []
         for face in seen:
             near = [(_apart(face, track), k) for k, track in enumerate(free) if _apart(face, track) < _SAME_PLACE]
-            matches.append(free.pop(min(near)[1]) if near else None)
-        return matches
+            track = free.pop(min(near)[1]) if near else None
+            known.append(None if track is None or _is_stranger(face, track, picture_change) else track)
+        return known
 
     def _look(self, rgb: np.ndarray, seen: list[_Seen], tracks: list[_Track], t_ns: int) -> None:
         """Now and then, let the detector say how face-like the followed faces are."""
@@ -235,10 +239,10 @@ def _apart(face: _Seen, track: _Track) -> float:
     return float(np.linalg.norm(face.centre - track.last.centre) / track.last.size_px)
 
 
-def _is_stranger(face: _Seen, track: _Track) -> bool:
+def _is_stranger(face: _Seen, track: _Track, picture_change: float) -> bool:
     if track.last is None or track.last.likeness is None or face.likeness is None:
         return False
-    return difference(face.likeness, track.last.likeness) > OTHER_PERSON
+    return is_other_person(difference(face.likeness, track.last.likeness), picture_change)
 
 
 def _spotlight(rgb: np.ndarray, wanted: Box, boxes: list[Box]) -> np.ndarray:
