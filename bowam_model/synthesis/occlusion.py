@@ -67,7 +67,7 @@ def open_mouth(picture: np.ndarray, seam: np.ndarray, gap: np.ndarray, colour: n
     """Paint the inside of the mouth between the lips, in place.
 
     `seam` (N, 2) runs along the lower edge of what stays above, in pixels of `picture`; below each of its points the
-    lips are `gap` (N,) pixels apart; `colour` is uint8 (3,).
+    lips are `gap` (N,) pixels apart; `colour` is uint8 (3,), or () for a grey picture.
     """
     if gap.max() < 0.05:
         return
@@ -82,15 +82,17 @@ def open_mouth(picture: np.ndarray, seam: np.ndarray, gap: np.ndarray, colour: n
     bits = 4
     mask = np.zeros(box.shape[:2], np.uint8)
     cv2.fillPoly(mask, [np.rint(outline * 2**bits).astype(np.int32)], (255,), cv2.LINE_AA, bits)
-    alpha = cv2.GaussianBlur(mask, (0, 0), 1.4)[..., None].astype(np.float32) / 255.0
+    alpha = cv2.GaussianBlur(mask, (0, 0), 1.4).astype(np.float32) / 255.0
+    alpha = alpha.reshape(alpha.shape + (1,) * (picture.ndim - 2))
     box[:] = np.rint(box + alpha * (colour - box.astype(np.float32))).astype(np.uint8)
 
 
 def mouth_colour(texture: np.ndarray, seam: np.ndarray) -> np.ndarray:
-    """A dark red that fits the light on the lips, uint8 (3,)."""
+    """A dark red (or grey) that fits the light on the lips, uint8 (3,) or ()."""
     rows, columns = np.rint(seam[:, 1]).astype(int), np.rint(seam[:, 0]).astype(int)
     rows, columns = rows.clip(0, texture.shape[0] - 1), columns.clip(0, texture.shape[1] - 1)
-    return (np.median(texture[rows, columns], axis=0) * (0.42, 0.28, 0.28)).astype(np.uint8)
+    lips = np.median(texture[rows, columns], axis=0)
+    return (lips * ((0.42, 0.28, 0.28) if texture.ndim == 3 else 0.32)).astype(np.uint8)
 
 
 def _curve(points: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -229,9 +229,10 @@ class TestPictures:
         renderer = Renderer(acted, portrait)
         (event,) = truth_of(acted).events
         _, shape = measured(renderer, 0, event.apex)
-        course = [float((measured(renderer, 0, frame)[0] * shape).sum()) for frame in range(acted.frames)]
-        above = np.flatnonzero(np.array(course) >= 0.1 * max(course))
-        assert abs(int(np.argmax(course)) - event.apex) <= 1
+        frames = np.arange(18, 54)  # before and after, nothing moves
+        course = [float((measured(renderer, 0, frame)[0] * shape).sum()) for frame in frames]
+        above = frames[np.array(course) >= 0.1 * max(course)]
+        assert abs(frames[np.argmax(course)] - event.apex) <= 1
         assert abs(above[0] - event.onset) <= 1
         assert abs(above[-1] - event.offset) <= 1
 
