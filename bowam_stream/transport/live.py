@@ -6,6 +6,7 @@ receiver drains its socket in a thread of its own into an Inbox, so that what is
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
@@ -25,6 +26,7 @@ from bowam_stream.transport.sockets import LINK_EVENTS, Socket, connect, new_soc
 
 log = logging.getLogger(__name__)
 
+END_REPEATS, END_EVERY_S = 5, 0.02
 END_LINGER_MS = 200  # how long the end of a stream may still be on its way when everything else is closed
 
 
@@ -69,7 +71,7 @@ class LiveSender:
         if self._context.closed:
             return
         if end is not None:
-            self._publish(end)
+            self._publish_last(end)
         self._stream = None
         self._socket.close(linger=END_LINGER_MS if end is not None else 0)
         self._context.term()
@@ -84,6 +86,12 @@ class LiveSender:
         if joined or now_ns >= self._hello_due_ns:
             self._publish(self._stream.hello)
             self._hello_due_ns = now_ns + self._hello_every_ns
+
+    def _publish_last(self, end: EndOfStream) -> None:
+        """A full queue would drop the end, and libzmq does not tell: say it again while the queues run empty."""
+        for _ in range(END_REPEATS):
+            self._publish(end)
+            time.sleep(END_EVERY_S)
 
     def _publish(self, message: Message) -> None:
         self._socket.send_multipart(encode(message), zmq.NOBLOCK, copy=False)

@@ -239,9 +239,11 @@ class ReplayReceiver:
         A capture that is connected may be silent for as long as it likes: it decodes, or replays a pause at speed 1.
         """
         deadline_s = time.monotonic() + timeout_s
+        patience_s = self._settings.patience_ms / 1000
         while True:
             started_s = time.monotonic()
-            ready = dict(self._poller.poll(max(0, math.ceil((deadline_s - started_s) * 1000))))
+            wait_s = max(0.0, min(deadline_s - started_s, patience_s))
+            ready = dict(self._poller.poll(math.ceil(wait_s * 1000)))
             if self._monitor in ready:
                 self._note_link(*read_link(self._monitor))
             if self._socket in ready:
@@ -251,8 +253,8 @@ class ReplayReceiver:
                     return message
             elif not self._connected and not self._acknowledged:
                 self._silent_s += time.monotonic() - started_s
-                if self._silent_s >= self._settings.patience_ms / 1000:
-                    where = f"at {self._endpoint} for {self._silent_s:.0f} s"
+                if self._silent_s >= patience_s:
+                    where = f"at {self._endpoint} for {patience_s:.0f} s"
                     raise TransportError(f"no capture answered {where}; start it, or see what it logged")
             if time.monotonic() >= deadline_s:
                 return None
