@@ -79,7 +79,7 @@ def _encode(
         )
         stream.width, stream.height = plan.size
         stream.pix_fmt = "yuv420p"
-        for index, picture in enumerate(render(plan, identity)):
+        for index, picture in enumerate(render(plan, identity, threads=2)):
             for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
                 container.mux(packet)
             if on_frame:

@@ -4,7 +4,9 @@ The photo is brought once to SUPERSAMPLING times the size of the picture; every 
 and head together, which is then scaled down by averaging. A displacement of a tenth of a pixel is therefore a real one.
 """
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 
 import cv2
@@ -195,11 +197,22 @@ class Renderer:
         return self._camera.expose(picture, frame, t_ms)
 
 
-def render(plan: ClipPlan, identity: Identity) -> Iterator[np.ndarray]:
-    """The frames of a plan in order, uint8 (H, W, 3) RGB. The same arguments give the same pixels."""
+def render(plan: ClipPlan, identity: Identity, *, threads: int = 1) -> Iterator[np.ndarray]:
+    """The frames of a plan in order, uint8 (H, W, 3) RGB. The same plan and photo give the same pixels.
+
+    With more than one thread, some frames are made ahead while the caller works with the one that it has.
+    """
     renderer = Renderer(plan, identity)
-    for frame in range(plan.frames):
-        yield renderer.picture(frame)
+    if threads == 1:
+        yield from map(renderer.picture, range(plan.frames))
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        ahead: deque[Future[np.ndarray]] = deque()
+        for frame in range(plan.frames + 2 * threads):
+            if frame < plan.frames:
+                ahead.append(pool.submit(renderer.picture, frame))
+            if frame >= 2 * threads:
+                yield ahead.popleft().result()
 
 
 def displace(expression: Expression, head: np.ndarray) -> np.ndarray:

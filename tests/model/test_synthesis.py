@@ -281,11 +281,14 @@ class TestPictures:
 
     def test_frames_are_the_same_in_every_run_and_in_any_order(self, portrait: Identity) -> None:
         acted = plan_clip(5, seconds=4, events=1, size=(320, 240), zoom=0.7, nuisances=("noise", "flicker", "drift"))
-        frames = list(render(msgspec.structs.replace(acted, duration_ms=200.0), portrait))
+        short = msgspec.structs.replace(acted, duration_ms=200.0)
+        frames = list(render(short, portrait))
         again = Renderer(acted, portrait)
         assert len(frames) == 20
         for frame in (19, 3):
             np.testing.assert_array_equal(again.picture(frame), frames[frame])
+        for one, other in zip(frames, render(short, portrait, threads=3), strict=True):
+            np.testing.assert_array_equal(one, other)
 
     def test_light_and_noise_are_those_of_the_scene(self, portrait: Identity) -> None:
         clean = Renderer(plan(), portrait).picture(0).astype(float)
