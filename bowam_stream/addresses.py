@@ -11,10 +11,13 @@ import errno
 import ipaddress
 import re
 import socket as socketlib
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
-import zmq
+
+if TYPE_CHECKING:
+    import zmq
 
 from bowam_stream.errors import AddressInUse, TransportError
 
@@ -94,11 +97,13 @@ def _answers(path: str) -> bool:
         return probe.connect_ex("\0" + path[1:] if path.startswith("@") else path) == 0
 
 
-def bind(socket: zmq.Socket[bytes], endpoint: str, *, insecure: bool = False) -> str:
+def bind(socket: "zmq.Socket[bytes]", endpoint: str, *, insecure: bool = False) -> str:
     """Bind `socket` and return its true address (with the port that the system chose).
 
     Raises AddressInUse, or TransportError where the address is malformed, forbidden or not of this machine.
     """
+    import zmq  # not for whoever only wants `redact`: the command line's help, the log
+
     require_loopback(endpoint, insecure)
     address = parse(endpoint)
     if address.scheme == "ipc" and _answers(address.host):

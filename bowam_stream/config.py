@@ -17,7 +17,6 @@ from bowam_stream.errors import ConfigError
 from bowam_stream.spotting import SpottingSettings
 from bowam_stream.transport import TransportSettings
 
-
 SHIPPED_WEIGHTS = Path(bowam_model.__path__[0]) / "weights" / "bowam-nano.safetensors"
 
 

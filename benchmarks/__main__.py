@@ -1,0 +1,20 @@
+"""`python -m benchmarks [SUITE ...]`: all suites, or those that are named. See README.md for the contract."""
+
+import importlib
+import sys
+
+SUITES = ("capture", "spotter", "network", "latency", "spotting")
+
+
+def main() -> int:
+    names = sys.argv[1:] or SUITES
+    unknown = [name for name in names if name not in SUITES]
+    if unknown:
+        print(f"no suite {', '.join(unknown)}; there are {', '.join(SUITES)}", file=sys.stderr)
+        return 2
+    for name in names:
+        importlib.import_module(f"benchmarks.{name}").run()
+    return 0
+
+
+sys.exit(main())

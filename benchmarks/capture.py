@@ -1,0 +1,82 @@
+"""Capture, alignment and publishing to a real socket, against a bare Face Mesh loop over the same raw frames."""
+
+import tempfile
+import threading
+from pathlib import Path
+
+import cv2
+
+from benchmarks.clips import clip, grey_frames, numbered
+from benchmarks.measure import Row, Spread, in_turn, ratio, report
+from bowam_model.face import FaceAligner
+from bowam_model.face.mesh import FaceMesh
+from bowam_stream.capture import FaceStage, open_source
+from bowam_stream.messages import EndOfStream, Hello
+from bowam_stream.transport import TransportSettings, open_receiver, open_sender
+
+RATE_HZ, SECONDS = 30.0, 6.0
+
+
+def bare_mesh() -> None:
+    """The bound: nothing but Face Mesh."""
+    with FaceMesh(1) as mesh:
+        for image in grey_frames(RATE_HZ, SECONDS):
+            mesh.find(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB))
+
+
+def align() -> None:
+    """Face Mesh and our alignment, nothing sent."""
+    with FaceAligner() as aligner:
+        stage = FaceStage(aligner, camera="cam0", session="bench")
+        for frame in numbered(grey_frames(RATE_HZ, SECONDS), RATE_HZ):
+            stage.push(frame)
+
+
+def align_and_publish() -> None:
+    """What a capture process does with decoded frames, to a receiver that throws them away."""
+    hello = Hello(camera="cam0", session="bench", source="bench", lossless=True)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = TransportSettings(endpoint=f"ipc://{folder}/frames")
+        with open_sender(settings, lossless=True) as sender, FaceAligner() as aligner:
+            thread = threading.Thread(target=_drain, args=(settings,))
+            thread.start()
+            sender.open(hello)
+            stage = FaceStage(aligner, camera="cam0", session="bench")
+            for frame in numbered(grey_frames(RATE_HZ, SECONDS), RATE_HZ):
+                sender.send(stage.push(frame))
+            seq = stage.next_seq
+            sender.close(EndOfStream(camera="cam0", session="bench", seq=seq, frames=seq))
+            thread.join()
+
+
+def _drain(settings: TransportSettings) -> None:
+    with open_receiver(settings, lossless=True) as receiver:
+        while True:
+            message = receiver.receive(1.0)
+            if isinstance(message, EndOfStream):
+                receiver.acknowledge(message)
+                return
+
+
+def run() -> None:
+    frames = len(grey_frames(RATE_HZ, SECONDS))
+    bare, aligned, published = in_turn(bare_mesh, align, align_and_publish)
+    with tempfile.TemporaryDirectory() as folder:
+        video = str(clip(Path(folder), RATE_HZ, SECONDS))
+        (decode,) = in_turn(lambda: sum(1 for _ in open_source(video)))
+    report(
+        "capture",
+        [
+            Row(
+                what="speed of capture+align+publish over bare Face Mesh",
+                value=ratio(bare, published),
+                unit="x",
+                target="aim 0.85",
+            ),
+            Row(what="speed of align over bare Face Mesh", value=ratio(bare, aligned), unit="x"),
+            Row(what="bare Face Mesh", value=Spread.of([t / frames * 1e3 for t in bare]), unit="ms"),
+            Row(what="capture+align+publish", value=Spread.of([t / frames * 1e3 for t in published]), unit="ms"),
+            Row(what="decode (H.264, reported apart)", value=Spread.of([t / frames * 1e3 for t in decode]), unit="ms"),
+        ],
+        f"{frames} raw grey frames 640x480, per frame",
+    )

@@ -1,0 +1,196 @@
+"""The worker's loop over an in-memory transport, and what the supervisor's parts decide."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bowam_stream.config import Config
+from bowam_stream.events import EventLedger, Journal
+from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Event, Hello, Model, Moment, Triple
+from bowam_stream.metrics import Heartbeat, WorkerMetrics
+from bowam_stream.pipeline import working
+from bowam_stream.pipeline.stop import StopFlag
+from bowam_stream.pipeline.summary import read_summary
+from bowam_stream.worker import Recogniser
+
+MODEL = Model(name="fake", weights="sha256:00", backend="eager")
+
+
+class FakePredictor:
+    """Always the same answer."""
+
+    name, weights, backend = MODEL.name, MODEL.weights, MODEL.backend
+    labels = ("negative", "none")
+
+    def predict(self, onset: np.ndarray, apex: np.ndarray, offset: np.ndarray) -> dict[str, float]:
+        return {"negative": 0.9, "none": 0.1}
+
+
+class FakeSpotter:
+    """A provisional event at frame 1 and its end at frame 3."""
+
+    trace = ()
+
+    def __init__(self, settings: object, hello: Hello) -> None:
+        self._hello = hello
+        self._open = False
+
+    def _candidate(self, phase: str, **changes: object) -> Candidate:
+        picture = np.zeros((240, 240), np.uint8)
+        base = {
+            "event_id": f"{self._hello.session}-1",
+            "camera": self._hello.camera,
+            "session": self._hello.session,
+            "face": 0,
+            "phase": phase,
+            "kind": None,
+            "onset": Moment(frame=0, t_ns=0),
+            "apex": Moment(frame=1, t_ns=10),
+            "offset": None,
+            "score": 5.0,
+            "triple": Triple(onset=picture, apex=picture, offset=picture) if phase == "final" else None,
+        }
+        return Candidate(**{**base, **changes})  # type: ignore[arg-type]
+
+    def push(self, frame: AlignedFrame) -> list[Candidate]:
+        if frame.moment.frame == 1:
+            self._open = True
+            return [self._candidate("provisional")]
+        if frame.moment.frame == 3:
+            self._open = False
+            return [self._candidate("final", kind="micro", offset=frame.moment)]
+        return []
+
+    def finish(self, end: EndOfStream) -> list[Candidate]:
+        return [self._candidate("retracted", reason="interrupted")] if self._open else []
+
+
+class Heard:
+    """A publisher that remembers."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.statuses: list[dict] = []
+
+    def publish(self, event: Event) -> None:
+        self.events.append(event)
+
+    def status(self, camera: str, fields: dict) -> None:
+        self.statuses.append(fields)
+
+
+def frame(index: int, session: str = "s") -> AlignedFrame:
+    moment = Moment(frame=index, t_ns=index * 10)
+    return AlignedFrame(camera="cam0", session=session, seq=index, moment=moment, faces=())
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, heard: Heard):
+    monkeypatch.setattr(working, "Spotter", FakeSpotter)
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        yield working.Worker(
+            Config(),
+            recogniser=Recogniser(FakePredictor()),
+            ledger=EventLedger(journal, heard),
+            metrics=WorkerMetrics(labels=FakePredictor.labels),
+            model=MODEL,
+            run_folder=tmp_path,
+        )
+
+
+def hello(session: str = "s", *, lossless: bool = True) -> Hello:
+    return Hello(camera="cam0", session=session, source="clip.mp4", lossless=lossless)
+
+
+def end(session: str = "s", frames: int = 4) -> EndOfStream:
+    return EndOfStream(camera="cam0", session=session, seq=frames, frames=frames, quality=("damaged",))
+
+
+def test_a_stream_becomes_events_and_a_summary(worker: working.Worker, heard: Heard, tmp_path: Path) -> None:
+    """Provisional, then final with a label; the summary says what the stream was."""
+    for message in (hello(), *map(frame, range(4)), end()):
+        worker.handle(message)
+    assert [(event.phase, event.seq, event.label) for event in heard.events] == [
+        ("provisional", 1, None),
+        ("final", 2, "negative"),
+    ]
+    summary = read_summary(tmp_path)
+    assert summary is not None
+    assert (summary.frames, summary.frames_with_face, summary.quality) == (4, 0, ("damaged",))
+    assert heard.statuses[-1]["ended"] is True
+
+
+def test_a_recording_that_begins_anew_says_nothing_twice(worker: working.Worker, heard: Heard) -> None:
+    """A capture that was killed feeds again from frame 0: the journal takes each record once."""
+    for message in (hello(), *map(frame, range(2)), hello(), *map(frame, range(4)), end()):
+        worker.handle(message)
+    assert [(event.phase, event.seq) for event in heard.events] == [("provisional", 1), ("final", 2)]
+
+
+def test_a_new_session_of_a_camera_retracts_what_was_open(worker: working.Worker, heard: Heard) -> None:
+    """A camera that reconnects never leaves a provisional event without an end."""
+    first, second = hello("a", lossless=False), hello("b", lossless=False)
+    for message in (first, frame(0, "a"), frame(1, "a"), second, frame(0, "b")):
+        worker.handle(message)
+    assert [(event.phase, event.reason) for event in heard.events] == [
+        ("provisional", None),
+        ("retracted", "interrupted"),
+    ]
+
+
+def test_frames_of_a_session_that_was_never_greeted_are_left_alone(worker: working.Worker, heard: Heard) -> None:
+    """A worker that joins in the middle waits for the next hello."""
+    worker.handle(frame(1))
+    worker.handle(hello("a"))
+    worker.handle(frame(1, "b"))
+    assert not heard.events
+
+
+def test_the_loop_acknowledges_the_end_after_everything_is_safe(worker: working.Worker, heard: Heard) -> None:
+    """A lossless sender may go only then."""
+    messages = [hello(), *map(frame, range(4)), end()]
+    acknowledged: list[int] = []
+
+    class Receiver:
+        def receive(self, timeout_s: float):
+            return messages.pop(0)
+
+        def acknowledge(self, end: EndOfStream) -> None:
+            acknowledged.append(len(heard.events))
+
+    class Publisher:
+        def poll(self) -> None: ...
+
+    working.serve(worker, Receiver(), Publisher(), Heartbeat(1.0), once=True, stop=StopFlag())  # type: ignore[arg-type]
+    assert acknowledged == [2]
+
+
+def test_a_process_without_its_supervisor_is_asked_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Process 1 is nobody's supervisor here, so whoever claims to be started by it is an orphan."""
+    assert not StopFlag()
+    monkeypatch.setenv("BOWAM_SUPERVISOR", "1")
+    assert StopFlag()
+
+
+def test_the_capture_process_loads_no_torch() -> None:
+    """All that `bowam capture` imports, in a fresh interpreter."""
+    code = "import bowam_stream.pipeline.capturing, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_help_and_version_need_no_heavy_import() -> None:
+    """`bowam --help` answers at once: neither torch nor mediapipe nor OpenCV is loaded for it."""
+    code = (
+        "import sys; from bowam_stream.cli.app import app\n"
+        "heavy = {'torch', 'mediapipe', 'cv2', 'plotly', 'av', 'zmq'} & set(sys.modules); sys.exit(', '.join(heavy))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
