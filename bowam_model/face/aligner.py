@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 import cv2
+import msgspec
 import numpy as np
 
 from bowam_model.errors import ImageError
@@ -22,8 +23,7 @@ _SAME_PLACE = 0.6  # face widths between two pictures: further away it is anothe
 _SAME_SIZE = 1.5
 
 
-@dataclass(frozen=True, kw_only=True)
-class FaceSettings:
+class FaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How faces are followed and aligned."""
 
     crop_px: int = CROP_PX  # side of the square crop
