@@ -28,7 +28,7 @@ def utc_ns() -> int:
 def clock_id() -> str:
     """Name of the monotonic clock that this process reads; two processes with one name may compare their times.
 
-    It follows from the boot of the machine and from the time namespace (containers of one machine share both as a rule).
+    It follows from the boot of the machine and the time namespace (containers of one machine share both as a rule).
     """
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     namespace = os.readlink("/proc/self/ns/time")
