@@ -179,6 +179,16 @@ def test_a_cursor_of_another_journal_is_refused(since):
         started(FakeJournal(a=3), since=since)
 
 
+def test_an_answer_may_repeat_what_the_topic_brought():
+    """What was given out once is not given out again, whoever says it."""
+    journal = FakeJournal(a=2)
+    merge = started(journal, since=0)
+    header = PageHeader(journal="first", heads={"a": 3}, complete=True)
+    merge.behind = True
+    events = [to_json(made("a", seq)) for seq in (1, 2, 3)]
+    assert names(merge.on_page([msgspec.json.encode(header), *events])) == [("a", 3)]
+
+
 def test_a_purged_journal_starts_later():
     """Numbers that the journal itself no longer has are no reason to wait for them."""
     merge = started(FakeJournal(a=0), since=0)

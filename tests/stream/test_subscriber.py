@@ -12,7 +12,7 @@ import pytest
 import zmq
 
 from bowam_stream.errors import TransportError
-from bowam_stream.events import EventLedger, EventPublisher, Journal, ReplaySocket, subscribe
+from bowam_stream.events import EventLedger, EventPublisher, Journal, ReplaySocket, subscribe, subscriber
 from bowam_stream.events.asynchronous import subscribe_async
 from bowam_stream.events.subscriber import Subscription, journal_of
 from bowam_stream.events.wire import Header
@@ -224,6 +224,21 @@ def test_the_journal_socket_is_the_next_port_unless_named():
         subscribe("ipc:///tmp/events")
     with pytest.raises(TransportError, match="not an address"):
         subscribe("localhost:5556")
+
+
+def test_an_unanswered_question_is_asked_again_by_a_new_connection(tmp_path, monkeypatch):
+    """The first one went to a process that is gone; its late answer must not be taken for the second one's."""
+    monkeypatch.setattr(subscriber, "ANSWER_MS", 20)
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as silent:
+        silent.bind(f"ipc://{tmp_path}/missed")
+        with Subscription(f"ipc://{tmp_path}/events", journal=f"ipc://{tmp_path}/missed", since=0) as subscription:
+            askers = set()
+            while len(askers) < 2:
+                assert subscription.receive(0.05) is None
+                while silent.poll(0):
+                    asker, question = silent.recv_multipart()
+                    askers.add(asker)
+                    assert question == b'{"since":{},"cameras":null,"credit":0}'
 
 
 def test_junk_on_the_topic_is_counted_and_survived(tmp_path):
