@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import safetensors.torch
@@ -22,7 +22,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from bowam_model.errors import ImageError, OptionError, WeightsError
-from bowam_model.flow import Encoding, network_input
+from bowam_model.flow import Colours, Encoding, Fusion, network_input
 from bowam_model.network import Network, create_model
 
 SCHEMA = "bowam.weights/1"
@@ -109,7 +109,7 @@ def save(path: str | Path, network: Network, *, labels: Sequence[str], encoding:
         "architecture": network.name,
         "options": json.dumps(network.options, sort_keys=True),
         "labels": json.dumps(list(labels)),
-        **{key: json.dumps(value) for key, value in asdict(encoding).items()},
+        **{key: str(value) for key, value in asdict(encoding).items()},
         "card": card,
     }
     tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
@@ -142,14 +142,20 @@ def load(path: str | Path | None = None, *, backend: str = "eager", threads: int
     metadata, tensors, digest = _read(path)
     try:
         labels = [str(label) for label in json.loads(metadata["labels"])]
-        encoding = Encoding(**{key: json.loads(metadata[key]) for key in Encoding.__dataclass_fields__})
+        encoding = Encoding(
+            fusion=cast(Fusion, metadata["fusion"]),
+            colours=cast(Colours, metadata["colours"]),
+            scale_px=float(metadata["scale_px"]),
+            input_px=int(metadata["input_px"]),
+            aligned_px=int(metadata["aligned_px"]),
+        )
         network = create_model(metadata["architecture"], len(labels), **json.loads(metadata["options"]))
         card = metadata["card"]
     except KeyError as error:
         raise WeightsError(f"{path} lacks {error} in its metadata: was it written by bowam_model?") from error
     except OptionError as error:
         raise WeightsError(f"{path} asks for something that this version does not know: {error}") from error
-    except (json.JSONDecodeError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         raise WeightsError(f"{path} has damaged metadata: {error}") from error
     _check_tensors(path, network, tensors)
     network.load_state_dict(tensors)
@@ -187,9 +193,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Any], str]:
 def _check_fit(network: Network, labels: Sequence[str], encoding: Encoding) -> None:
     settings = network.settings
     if len(labels) != settings.num_classes or len(set(labels)) != len(labels):
-        raise WeightsError(
-            f"{len(set(labels))} different labels do not fit a network with {settings.num_classes} classes"
-        )
+        raise WeightsError(f"labels {', '.join(labels)} do not fit a network with {settings.num_classes} classes")
     if encoding.channels != settings.in_channels:
         raise WeightsError(
             f"fusion {encoding.fusion!r} makes {encoding.channels} channels, the network takes {settings.in_channels}"

@@ -34,7 +34,7 @@ class Transform(nn.Module):
 
 
 class Haar(Transform):
-    """Haar's wavelet as sums and differences of neighbours: four times faster than any convolution or product.
+    """Haar's wavelet as sums and differences of neighbours: several times faster than a convolution or a product.
 
     High bands in PyWavelets' order: (cH, cV, cD), which the paper calls LH, HL, HH.
     """
