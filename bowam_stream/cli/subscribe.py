@@ -1,5 +1,6 @@
 """`bowam subscribe`: events as JSON lines, as they happen."""
 
+import contextlib
 import sys
 from typing import Annotated
 
@@ -28,18 +29,14 @@ def subscribe(
     from bowam_stream.events import to_json
 
     defaults = EventSettings()
-    events = events_of(
-        endpoint or defaults.endpoint,
-        journal=journal_endpoint,
-        cameras=camera,
-        since=since,
-        timeout_s=timeout,
-    )
-    try:
-        for number, event in enumerate(events, start=1):
+    printed = 0
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        events_of(
+            endpoint or defaults.endpoint, journal=journal_endpoint, cameras=camera, since=since, timeout_s=timeout
+        ) as events,
+    ):
+        while printed != count and (event := events.receive(timeout)) is not None:
             sys.stdout.write(to_json(event).decode() + "\n")
             sys.stdout.flush()
-            if number == count:
-                break
-    except KeyboardInterrupt:
-        pass
+            printed += 1

@@ -12,7 +12,7 @@ from bowam_stream import clock
 from bowam_stream.config import Config
 from bowam_stream.events import EventLedger, EventPublisher, Journal, ReplaySocket
 from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Hello, Model
-from bowam_stream.metrics import Heartbeat, MetricsServer, WorkerMetrics, timed
+from bowam_stream.metrics import Heartbeat, MetricsServer, StageTiming, WorkerMetrics, timed
 from bowam_stream.pipeline.stop import StopFlag
 from bowam_stream.pipeline.summary import RunSummary, write_summary
 from bowam_stream.pipeline.tap import Status
@@ -174,9 +174,14 @@ class Worker:
             with timed(self._metrics.stage, "recognise"):
                 content = self._recogniser.push(candidate)
             trigger_ns = stream.last.moment.t_ns if stream.last and not stream.hello.lossless else None
-            event = self._ledger.record(content, trigger_ns=trigger_ns)
+            with timed(self._written, "journal"):
+                event = self._ledger.record(content, trigger_ns=trigger_ns)
             if event is not None:
                 self._metrics.event(event)
+
+    def _written(self, timing: StageTiming) -> None:
+        self._metrics.stage(timing)
+        self._metrics.journal_written(timing.duration_ns / clock.NS_PER_SECOND)
 
     def _tell(self, stream: Stream, *, ended: bool = False) -> None:
         status = stream.status(dropped=self._metrics.dropped_frames(stream.hello.camera), ended=ended)
