@@ -17,7 +17,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from bowam_stream.clock import NS_PER_MS, NS_PER_SECOND
-from bowam_stream.messages import Event, Model
+from bowam_stream.messages import Event, Kind, Model
 from bowam_stream.report.files import written_whole
 from bowam_stream.report.matching import Match, Score, TrueEvent, Truth, score
 from bowam_stream.report.pictures import EventPictures, colour_wheel, event_pictures
@@ -183,10 +183,14 @@ def _tiles(trace: Trace, events: Sequence[Event], result: Score | None) -> list[
     labels = Counter(event.label for event in events if event.phase == "final" and event.kind == "micro")
     refused = sum(event.phase == "retracted" for event in events)
     said = ", ".join(f"{count} {label}" for label, count in sorted(labels.items(), key=lambda item: str(item[0])))
+
+    def counted(kind: Kind) -> tuple[str, str]:
+        return str(kinds[kind]), plain(kind, KINDS) + ("" if kinds[kind] == 1 else "s")
+
     tiles = [
-        (str(kinds["micro"]), "micro-expressions", said or "none recognised"),
-        (str(kinds["macro"]), "macro-expressions", "longer than half a second"),
-        (str(kinds["blink"]), "blinks", "confined to the eyes"),
+        (*counted("micro"), said or "none recognised"),
+        (*counted("macro"), "longer than half a second"),
+        (*counted("blink"), "confined to the eyes"),
         (str(refused), "refused", "looked at and turned down"),
     ]
     if result is not None:

@@ -19,6 +19,7 @@ PAST_S, FUTURE_S = 3.5, 1.5  # of the signal, around the time mark
 LINGER_NS = 800 * NS_PER_MS  # a banner stays this long after its offset, faded: 200 ms are too short to read
 MIN_WIDTH_PX, MAX_SIDE_PX = 480, 1920  # smaller pictures are enlarged so that the text fits, larger ones reduced
 FACE_BOX = np.array([[24, 8], [216, 8], [216, 232], [24, 232]], np.float64)  # corners in crop px
+NO_FACE = "no face"
 SIGNAL_COLOUR: Colour = (56, 189, 248)
 THRESHOLD_COLOUR: Colour = (251, 191, 36)
 
@@ -75,7 +76,8 @@ class Painter:
         self._trace = trace
         self._found = found
         self._true = true
-        self._full_scale = _full_scale(trace)
+        self._full_scale = _full_scale(trace, found)
+        self._states = {plain(span.state, STATES) for span in trace.states} | {NO_FACE}
         self._size: tuple[int, int] | None = None  # of the picture on the canvas: width, height
 
     def paint(self, frame: Frame, record: FrameRecord | None) -> np.ndarray:
@@ -91,7 +93,7 @@ class Painter:
         for face in record.faces if record else ():
             self._draw_face(picture, face, np.diag([scale_x, scale_y]))
         self._draw_banners(picture, frame.moment.t_ns)
-        state = next((plain(face.state, STATES) for face in record.faces), "no face") if record else "no face"
+        state = next((plain(face.state, STATES) for face in record.faces), NO_FACE) if record else NO_FACE
         self._draw_panel(canvas_picture[self._size[1] :], frame, state)
         return canvas_picture
 
@@ -132,9 +134,8 @@ class Painter:
     def _draw_banners(self, picture: np.ndarray, t_ns: int) -> None:
         y = x = round(self._text_px * 0.7)
         size_px = round(self._text_px * 1.35)
-        for span in self._found:
-            if not span.onset_ns <= t_ns <= span.offset_ns + LINGER_NS:
-                continue
+        shown = [span for span in self._found if span.onset_ns <= t_ns <= span.offset_ns + LINGER_NS]
+        for span in sorted(shown, key=lambda span: span.offset_ns < t_ns):  # what goes on stands above what has passed
             after = max(t_ns - span.offset_ns, 0) / LINGER_NS
             y += canvas.pill(
                 picture, span.text, (x, y), size_px, span.colour, 0.95 if after == 0 else 0.65 * (1 - after)
@@ -149,10 +150,11 @@ class Painter:
         x += round(text * 1.2)
         x += canvas.write(panel, "frame ", (x, pad // 2), text, FAINT)
         canvas.figures(panel, str(frame.moment.frame), (x, pad // 2), text, FAINT)
-        legend_x = x + canvas.text_size("frame 000000000", text)[0]
-        state_x = width - pad - canvas.text_size(state, text)[0]
-        canvas.write(panel, state, (state_x, pad // 2), text, FAINT)
-        self._draw_legend(panel, legend_x, state_x - 2 * text, pad // 2)
+        # Room for the longest number and state, so that nothing jumps from frame to frame.
+        x += canvas.text_size("8" * len(str(self._trace.frames)), text)[0] + text
+        canvas.write(panel, state, (width - pad - canvas.text_size(state, text)[0], pad // 2), text, FAINT)
+        room = max(canvas.text_size(state, text)[0] for state in self._states)
+        self._draw_legend(panel, x, width - pad - room - text, pad // 2)
 
         now_s = frame.moment.t_ns / NS_PER_SECOND
         px_per_s = width / (PAST_S + FUTURE_S)
@@ -189,25 +191,30 @@ class Painter:
     def _draw_signal(
         self, panel: np.ndarray, rows: Series, now_s: float, now_x: int, px_per_s: float, top: int, bottom: int
     ) -> None:
-        first, last = np.searchsorted(rows.t_s, (now_s - PAST_S - 0.1, now_s + FUTURE_S + 0.1))
-        t_s = rows.t_s[first:last]
-        broken = np.flatnonzero(np.diff(t_s) > self._trace.gap_s) + 1
+        rows = rows.between(now_s - PAST_S - 0.1, now_s + FUTURE_S + 0.1)
+        broken = np.flatnonzero(np.diff(rows.t_s) > self._trace.gap_s) + 1
         for values, colour, thick in (
             (rows.threshold, THRESHOLD_COLOUR, 1),
             (rows.signal, SIGNAL_COLOUR, 2),
         ):
-            y = bottom - 1 - np.minimum(values[first:last] / self._full_scale, 1.0) * (bottom - top - 1)
-            for piece in np.split(np.column_stack([now_x + (t_s - now_s) * px_per_s, y]), broken):
+            y = bottom - 1 - np.minimum(values / self._full_scale, 1.0) * (bottom - top - 1)
+            for piece in np.split(np.column_stack([now_x + (rows.t_s - now_s) * px_per_s, y]), broken):
                 canvas.line(panel, piece[~np.isnan(piece[:, 1])], colour, thick)
 
 
-def _full_scale(trace: Trace) -> float:
-    """What the panel's height means: three thresholds, so that micro-expressions fill it; a macro is cut off."""
+def _full_scale(trace: Trace, found: Sequence[Span]) -> float:
+    """What the panel's height means: half of the events fit, and the threshold lies between a sixth and a third."""
     limits = np.concatenate([rows.threshold for rows in trace.series.values()] or [np.empty(0)])
-    values = np.concatenate([rows.signal for rows in trace.series.values()] or [np.empty(0)])
-    if np.isfinite(limits).any():
-        return max(3.0 * float(np.nanmedian(limits)), 1e-6)
-    return max(float(np.nanmax(values)) if np.isfinite(values).any() else 1.0, 1e-6)
+    if not np.isfinite(limits).any():
+        loudest = [np.nanmax(rows.signal) for rows in trace.series.values() if np.isfinite(rows.signal).any()]
+        return max([1.0, *loudest])
+    limit = max(float(np.nanmedian(limits)), 1e-6)
+    peaks = []
+    for span in found:
+        for rows in trace.series.values():
+            signal = rows.between(span.onset_ns / NS_PER_SECOND, span.offset_ns / NS_PER_SECOND).signal
+            peaks.append(float(np.max(signal, where=np.isfinite(signal), initial=0.0)))
+    return float(np.clip(1.1 * np.median(peaks or [0.0]), 3.0 * limit, 6.0 * limit))
 
 
 def _caption(event: Event) -> str:

@@ -109,7 +109,7 @@ def _heat(share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _over(grey: np.ndarray, colours: np.ndarray, strength: np.ndarray) -> np.ndarray:
-    """Colours over a darkened face, as strong as the movement."""
-    alpha = np.clip(strength, 0, 1)[:, :, None] * 0.9
+    """Colours over a darkened face: as strong as the movement, and what is weak even weaker."""
+    alpha = np.clip(strength, 0, 1)[:, :, None] ** 1.5 * 0.9
     base = np.repeat(grey[:, :, None] * 0.6, 3, axis=2)
     return np.rint(base * (1 - alpha) + colours * alpha).astype(np.uint8)

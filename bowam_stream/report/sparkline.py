@@ -30,8 +30,8 @@ def sparkline(trace: Trace, event: Event) -> Sparkline | None:
         return None
     onset, apex, offset = (moment.t_ns / NS_PER_SECOND for moment in (event.onset, event.apex, event.offset))
     start, end = onset - AROUND_S, offset + AROUND_S
-    first, last = np.searchsorted(rows.t_s, (start, end), side="left")
-    t_s, signal, threshold = (values[first:last] for values in (rows.t_s, rows.signal, rows.threshold))
+    near = rows.between(start, end)
+    t_s, signal, threshold = near.t_s, near.signal, near.threshold
     if not np.isfinite(signal).any():
         return None
     top = 1.1 * max(np.nanmax(signal), np.nanmax(threshold) if np.isfinite(threshold).any() else 0.0, 1e-6)

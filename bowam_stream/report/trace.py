@@ -17,6 +17,12 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     signal: np.ndarray
     threshold: np.ndarray
 
+    def between(self, start_s: float, end_s: float) -> "Series":
+        """The rows of a span of time."""
+        first, last = np.searchsorted(self.t_s, (start_s, end_s))
+        part = slice(first, last)
+        return Series(t_s=self.t_s[part], signal=self.signal[part], threshold=self.threshold[part])
+
 
 class StateSpan(msgspec.Struct, frozen=True, kw_only=True):
     """How long the spotter was in one state over one face."""

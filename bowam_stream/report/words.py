@@ -14,19 +14,22 @@ QUALITY = {
 
 REASONS = {
     "none": "The network saw no micro-expression in it.",
+    "blink": "No more than a blink moves around the eyes.",
+    "nod": "No more than what the moving head leaves behind.",
+    "flicker": "No more than a change of light feigns.",
+    "speech": "The mouth was speaking.",
+    "restless": "The face was not at rest before it.",
     "too_short": "Shorter than any micro-expression: noise.",
     "too_weak": "Seen whole, it does not stand out from this face's noise.",
-    "nod": "The whole head moved.",
-    "head_motion": "The whole head moved.",
+    "too_strong": "Stronger than any micro-expression.",
+    "frame_rate": "The frame rate is too low to tell a micro-expression.",
     "gap": "Frames were missing.",
     "face_lost": "The face left the picture.",
     "interrupted": "The program was interrupted.",
     "end_of_stream": "The recording ended before the movement did.",
-    "flicker": "The light changed, not the face.",
-    "low_frame_rate": "The frame rate is too low to tell a micro-expression.",
 }
 
-STATES = {"rest": "at rest", "open": "movement", "told": "event open"}
+STATES = {"rest": "at rest", "open": "movement", "told": "event open", "slow": "slow movement"}
 
 KINDS = {"micro": "micro-expression", "macro": "macro-expression", "blink": "blink"}
 

@@ -209,9 +209,9 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
 
 
 def test_the_figures_at_the_top_count_settled_events_once(usual: Page) -> None:
-    for line in ("1 micro-expressions 1 positive", "0 macro-expressions", "1 blinks", "2 refused"):
+    for line in ("1 micro-expression 1 positive", "0 macro-expressions", "1 blink", "2 refused"):
         assert usual.has(line)
-    assert usual.has("120 frames 100 frames/s 1 face, seen in 100%")
+    assert usual.has("120 frames 100 frames/s 1 face, seen in 100% of frames")
 
 
 def test_the_table_has_every_event_with_times_and_frames(usual: Page) -> None:

@@ -182,3 +182,15 @@ def test_the_face_is_marked_where_it_is_and_only_while_it_is(record: Record) -> 
     assert with_face[4:6, 33:40].mean() > 200
     assert (without[:480] == 90).all()
     assert (paint(record, 7, [])[:480] == 90).all()
+
+
+def test_what_goes_on_stands_above_what_has_passed(record: Record) -> None:
+    """A banner that fades makes room for the next one."""
+    passed = event(
+        event_id="b", kind="blink", label=None, confidence=None, onset=moment(2), apex=moment(4), offset=moment(8)
+    )
+    alone, after = (
+        near(paint(record, 12, events)[:40, :200], COLOURS["positive"]) for events in ([event()], [passed, event()])
+    )
+    np.testing.assert_array_equal(alone, after)
+    assert alone.any()
