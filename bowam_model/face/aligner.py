@@ -34,7 +34,7 @@ class FaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     # 200 ms on still, drifting, trembling, nodding and shifting heads.
     cutoff_hz: float = 0.6
     follow_hz_per_px_s: float = 1.0
-    noise_px_s: float = 3.0
+    noise_px_s: float = 4.0
     speed_cutoff_hz: float = 2.0
 
 

@@ -15,7 +15,7 @@ class SteadyTransform:
     The similarity is stated as where the crop's centre and a point one arm to its right lie in the picture. One cut-off
     frequency serves all four: cutoff + follow * (speed - noise), where speed is how fast they move, in crop pixels per
     second. Face Mesh on a still face with sensor noise jitters by 0.26 px at brows and mouth, white in time, which
-    looks like 3 px/s.
+    looks like 3 to 4 px/s.
     """
 
     def __init__(self, cutoff_hz: float, follow_hz_per_px_s: float, noise_px_s: float, speed_cutoff_hz: float) -> None:

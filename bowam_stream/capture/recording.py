@@ -20,7 +20,7 @@ from bowam_stream.clock import NS_PER_SECOND
 from bowam_stream.errors import SourceError
 from bowam_stream.messages import Frame, Moment
 
-_LOST_END_S = 0.5  # a file whose packets end this much before its stated duration has lost its end
+_LOST_END_S = Fraction(1, 2)  # a file whose packets end this much before its stated duration has lost its end
 _SQUARE = Fraction(1, 50)  # pixels whose sides differ by less are taken as square
 _DEFAULT_RATE_HZ = 25.0  # of a bare bit stream that states no rate
 
@@ -124,14 +124,14 @@ def _survey(path: Path, settings: SourceSettings) -> Survey:
             broken = True
         if not packets:
             raise SourceError(f"{path.name}: the video holds no frames")
-        stated_s = Fraction((container.start_time or 0) + (container.duration or 0), av.time_base)
+        # Matroska states its duration from time 0, MP4 from its first frame (where a cut shows in the last packet).
+        stated_s = Fraction(container.duration or 0, av.time_base)
         rate = stream.average_rate or stream.guessed_rate
         return Survey(
             rate_hz=float(rate) if rate else None,
             packets=packets,
             timestamps=stamped > 0,
-            truncated=broken
-            or (stamped > 0 and container.duration is not None and end_s < stated_s - Fraction(_LOST_END_S)),
+            truncated=broken or (stamped > 0 and end_s < stated_s - _LOST_END_S),
         )
 
 
