@@ -15,7 +15,8 @@ def demo(
 ) -> None:
     """Make a clip, find its micro-expressions, and compare. Writes clip, truth, events, report and overlay."""
     from bowam_model.synthesis import demo_plan, make_clip
-    from bowam_stream.cli.replay import Outputs, run, summarise
+    from bowam_stream.cli.outputs import Outputs
+    from bowam_stream.cli.replay import run, summarise
     from bowam_stream.cli.terminal import RunProgress
     from bowam_stream.cli.terminal import out as console
     from bowam_stream.config import Config

@@ -4,7 +4,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bowam_stream.cli.replay import Outputs
+from bowam_stream.cli.outputs import Outputs
 from bowam_stream.cli.terminal import RunProgress
 from bowam_stream.config import Config
 from bowam_stream.pipeline.capturing import frames_of
