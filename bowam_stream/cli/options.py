@@ -14,7 +14,7 @@ Rate = Annotated[
 ]
 Weights = Annotated[
     Path | None,
-    typer.Option("--weights", metavar="FILE.safetensors", help="Weights of the network.  [default: the shipped nano]"),
+    typer.Option("--weights", metavar="FILE.safetensors", help="Weights of the network; without it, the shipped nano."),
 ]
 Insecure = Annotated[
     bool, typer.Option("--insecure", help="Allow sockets beyond this machine without encryption or keys.")
