@@ -20,7 +20,7 @@ from prometheus_client.metrics_core import Metric
 
 from bowam_stream import clock
 from bowam_stream.clock import NS_PER_SECOND
-from bowam_stream.messages import Event, Kind, Model
+from bowam_stream.messages import AlignedFrame, Event, Kind, Model
 
 # Edges at the service objectives: half of the events within 60 ms, 99% within 150; live frames are dropped at 500.
 LATENCY_EDGES_S = (0.01, 0.02, 0.03, 0.045, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)
@@ -34,8 +34,15 @@ MAX_CAMERAS = 256
 OTHER_CAMERA = "other"
 """The label of cameras beyond MAX_CAMERAS and of messages that name none: a stranger can't make series."""
 
-DROPS = (("receive", "lost"), ("receive", "age"), ("receive", "capacity"), ("receive", "malformed"))
-RETRACTIONS = ("none", "nod", "too_short", "gap", "face_lost", "interrupted")
+RECEIVER_DROPS = tuple(
+    ("receive", reason) for reason in ("lost", "age", "capacity", "malformed", "refused", "no_hello")
+)
+RETRACTIONS = (
+    *("none", "too_short", "too_weak", "too_strong", "frame_rate"),
+    *("blink", "nod", "flicker", "speech", "restless"),
+    *("gap", "face_lost", "end_of_stream", "interrupted"),
+)
+"""Reasons that start at zero; another one gets its series when it first occurs."""
 
 
 class StageTiming(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,7 +160,7 @@ class CaptureMetrics(_Metrics):
     """Numbers of a capture process."""
 
     stages = ("decode", "align", "publish")
-    drops = (("grab", "busy"),)
+    drops = (("grab", "queue_full"),)
 
     def __init__(self, cameras: Iterable[str] = ()) -> None:
         super().__init__()
@@ -194,7 +201,7 @@ class WorkerMetrics(_Metrics):
     """Numbers of a worker process; an Observer for the transport. `labels` are the classes of its model."""
 
     stages = ("spot", "recognise", "journal", "publish")
-    drops = DROPS
+    drops = RECEIVER_DROPS
 
     def __init__(self, cameras: Iterable[str] = (), labels: Iterable[str] = ()) -> None:
         super().__init__()
@@ -226,13 +233,13 @@ class WorkerMetrics(_Metrics):
         for camera in cameras:
             self.add_camera(camera)
 
-    def received(self, camera: str, age_s: float | None, waiting: int) -> None:
-        """A frame reached the spotter, `age_s` after its publication (None: another clock), `waiting` behind it."""
-        label = self._label(camera)
+    def received(self, frame: AlignedFrame, waiting: int) -> None:
+        """A frame reached the spotter, with `waiting` behind it. Its age is known only where the clock is ours."""
+        label = self._label(frame.camera)
         self._received.labels(label).inc()
         self._depth.labels(label).set(waiting)
-        if age_s is not None:
-            self._age.labels(label).observe(age_s)
+        if frame.clock == clock.clock_id():
+            self._age.labels(label).observe(max(0, clock.monotonic_ns() - frame.published_ns) / NS_PER_SECOND)
 
     def gap(self, camera: str) -> None:
         """The sequence jumped."""

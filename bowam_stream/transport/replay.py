@@ -27,6 +27,7 @@ from bowam_stream.addresses import bind
 from bowam_stream.errors import TransportError
 from bowam_stream.messages import AlignedFrame, EndOfStream, Hello
 from bowam_stream.transport.codec import Message, Part, decode, encode, stamped
+from bowam_stream.transport.control import Control, Credit, Done, Ping, Ready, Refused, read_control, write_control
 from bowam_stream.transport.interface import Observer, Rewind
 from bowam_stream.transport.settings import TransportSettings
 from bowam_stream.transport.sockets import LINK_EVENTS, Socket, connect, new_socket, read_link
@@ -34,52 +35,7 @@ from bowam_stream.transport.sockets import LINK_EVENTS, Socket, connect, new_soc
 log = logging.getLogger(__name__)
 
 RUN_BYTES = 8
-MAX_CONTROL_BYTES = 4096
 DONE_LINGER_MS = 2000  # how long `Done` may still be on its way when the worker closes
-
-
-class Control(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="schema"):
-    """What the two ends tell each other beside messages."""
-
-
-class Ready(Control, frozen=True, tag="bowam.ready/1"):
-    """Worker: I take `credits` messages from the beginning of the recording."""
-
-    credits: int
-
-
-class Credit(Control, frozen=True, tag="bowam.credit/1"):
-    """Worker: I took one message."""
-
-
-class Done(Control, frozen=True, tag="bowam.done/1"):
-    """Worker: all that follows from the stream is safe."""
-
-    session: str
-
-
-class Ping(Control, frozen=True, tag="bowam.ping/1"):
-    """Capture: are you there? ZeroMQ answers, by finding the connection or not."""
-
-
-class Refused(Control, frozen=True, tag="bowam.refused/1"):
-    """Capture: go away."""
-
-    reason: str
-
-
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Ready | Credit | Done | Ping | Refused)
-
-
-def _read_control(part: bytes) -> Control | None:
-    """The control message in `part`, None if it is none."""
-    if len(part) > MAX_CONTROL_BYTES:
-        return None
-    try:
-        return _decoder.decode(part)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
 
 
 class Peer(msgspec.Struct):
@@ -158,14 +114,14 @@ class ReplaySender:
             else:
                 silent_s += time.monotonic() - started_s
                 if self._peer is not None:
-                    self._send(self._peer, _encoder.encode(Ping()))
+                    self._send(self._peer, write_control(Ping()))
         return self._peer
 
     def _read_waiting(self) -> None:
         """Handle all that workers sent. Raises Rewind if another one takes over."""
         while self._socket.poll(0):
             parts = self._socket.recv_multipart(zmq.NOBLOCK)
-            control = _read_control(parts[2]) if len(parts) == 3 and len(parts[1]) == RUN_BYTES else None
+            control = read_control(parts[2]) if len(parts) == 3 and len(parts[1]) == RUN_BYTES else None
             peer = self._peer
             if isinstance(control, Ready):
                 self._welcome(Peer(parts[0], parts[1], min(max(control.credits, 1), self._settings.credits)))
@@ -178,10 +134,10 @@ class ReplaySender:
 
     def _welcome(self, newcomer: Peer) -> None:
         peer = self._peer
-        if peer is not None and peer.identity != newcomer.identity and self._send(peer, _encoder.encode(Ping())):
+        if peer is not None and peer.identity != newcomer.identity and self._send(peer, write_control(Ping())):
             log.warning("refused a second worker at %s", self.endpoint)
             reason = f"{self.endpoint} already feeds a worker; stop that one, or read another recording"
-            self._send(newcomer, _encoder.encode(Refused(reason)))
+            self._send(newcomer, write_control(Refused(reason)))
             return
         self._peer = newcomer
         if self._greeted:
@@ -289,7 +245,7 @@ class ReplayReceiver:
         if len(parts) < 2 or parts[0] != self._run:
             return None
         if len(parts) == 2:
-            control = _read_control(bytes(parts[1]))
+            control = read_control(bytes(parts[1]))
             if isinstance(control, Refused):
                 raise TransportError(control.reason)
             return None
@@ -300,7 +256,7 @@ class ReplayReceiver:
 
     def _send(self, control: Control) -> None:
         try:
-            self._socket.send_multipart([self._run, _encoder.encode(control)], zmq.NOBLOCK)
+            self._socket.send_multipart([self._run, write_control(control)], zmq.NOBLOCK)
         except zmq.Again:  # the capture is gone: once it is back, all begins anew
             log.debug("nobody takes %s", control)
 

@@ -11,10 +11,12 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
+from bowam_stream.clock import clock_id, monotonic_ns
 from bowam_stream.errors import AddressInUse, TransportError
-from bowam_stream.messages import Delivery, Event, Model, Moment
+from bowam_stream.messages import AlignedFrame, Delivery, Event, Model, Moment
 from bowam_stream.metrics import CaptureMetrics, Heartbeat, MetricsServer, WorkerMetrics, timed
 from bowam_stream.metrics.collectors import MAX_CAMERAS, OTHER_CAMERA
+from bowam_stream.transport.interface import REASONS, STAGE
 
 CONVENTIONS = {
     "bowam_frames_captured_total",
@@ -74,8 +76,8 @@ def test_the_series_of_a_camera_exist_before_anything_happens():
     """A rate over a series that starts with its first event would miss that event."""
     worker = WorkerMetrics(["cam0"], labels=["positive", "surprise"])
     value = worker.registry.get_sample_value
-    for reason in ("lost", "age", "capacity"):
-        labels = {"camera": "cam0", "stage": "receive", "reason": reason}
+    for reason in REASONS:
+        labels = {"camera": "cam0", "stage": STAGE, "reason": reason}
         assert value("bowam_frames_dropped_total", labels) == 0
     for kind, label in (("micro", "positive"), ("micro", "surprise"), ("macro", ""), ("blink", "")):
         assert value("bowam_events_total", {"camera": "cam0", "kind": kind, "label": label}) == 0
@@ -141,6 +143,23 @@ def test_the_effective_rate_follows_the_times_of_the_frames():
     for i in range(100):
         capture.captured("cam0", 60_000_000_000 + i * 10_000_000)
     assert rate() == pytest.approx(100)
+
+
+def test_the_age_of_a_frame_is_measured_only_where_the_clock_is_the_same():
+    """The times of another machine mean nothing here."""
+    worker = WorkerMetrics(["cam0"])
+    born_ns = monotonic_ns() - 70_000_000
+    for clock in (clock_id(), "elsewhere"):
+        moment = Moment(frame=0, t_ns=0)
+        frame = AlignedFrame(
+            camera="cam0", session="s", seq=0, moment=moment, faces=(), published_ns=born_ns, clock=clock
+        )
+        worker.received(frame, waiting=3)
+    value = worker.registry.get_sample_value
+    assert value("bowam_frames_received_total", {"camera": "cam0"}) == 2
+    assert value("bowam_frame_age_seconds_count", {"camera": "cam0"}) == 1
+    assert value("bowam_frame_age_seconds_sum", {"camera": "cam0"}) >= 0.07
+    assert value("bowam_queue_depth", {"camera": "cam0"}) == 3
 
 
 def test_two_objects_do_not_share_numbers():
