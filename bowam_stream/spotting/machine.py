@@ -17,7 +17,7 @@ from bowam_stream.messages import Candidate, Kind, Moment, Phase, event_id
 from bowam_stream.spotting.baseline import Baseline
 from bowam_stream.spotting.blinks import BlinkWatch
 from bowam_stream.spotting.pulse import Pulse
-from bowam_stream.spotting.reading import Reading, doubt, read_movement, settled, strength
+from bowam_stream.spotting.reading import Reading, doubt, follow, read_movement, settled, strength
 from bowam_stream.spotting.regions import EYES, NAMES
 from bowam_stream.spotting.settings import SpottingSettings
 from bowam_stream.spotting.trail import POSITIONS, Trail
@@ -139,9 +139,8 @@ class FaceMachine:
         for movement in list(self._slow):
             if t - movement.read_ms < _SLOW_STEP_MS:
                 continue
-            reading = read_movement(self.trail, movement.trigger_ms, self._baseline.sigma, movement.live, s)
-            if reading is None:
-                continue
+            assert movement.reading is not None
+            reading = follow(movement.reading, self.trail, s)
             movement.reading, movement.read_ms = reading, t
             offset = reading.pulse.offset if reading.pulse.offset is not None else settled(reading, t, s)
             if offset is None and t - reading.pulse.onset > s.macro_max_ms:

@@ -1,12 +1,12 @@
 """An open movement as it looks now: what moved, when and how far, and what else could explain it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bowam_stream.spotting import pulse
 from bowam_stream.spotting.pulse import Pulse
-from bowam_stream.spotting.regions import MOUTH, NAMES
+from bowam_stream.spotting.regions import EYES, MOUTH, NAMES
 from bowam_stream.spotting.settings import SpottingSettings
 from bowam_stream.spotting.trail import BRIGHTNESS, LIDS, PLACE, POSITIONS, Trail
 
@@ -29,6 +29,9 @@ class Reading:
     lids: float  # how much of their usual opening the eyes lost
     head_px: float  # how far the head went out and came back, in the source picture at the crop's scale
     brightness: float  # change of the picture's mean, as a share
+    busy_px: float  # how far the regions went that do not count, because another movement has them
+    level: np.ndarray  # (R, 2) positions before the onset
+    direction: np.ndarray  # (R, 2) weights that make the signal of positions
 
     @property
     def largest_px(self) -> float:
@@ -86,7 +89,20 @@ def read_movement(
         lids=_closing(rows[:, LIDS], during),
         head_px=_bow(t, rows[:, PLACE], during),
         brightness=float(np.ptp(rows[during, BRIGHTNESS])) if during.any() else 0.0,
+        busy_px=_reach(positions[during], ~live & ~EYES),
+        level=level,
+        direction=direction * weights,
     )
+
+
+def follow(reading: Reading, trail: Trail, settings: SpottingSettings) -> Reading:
+    """The same movement later on: onset, level and direction stay, the signal goes on and may still rise."""
+    first = max(trail.since(reading.pulse.onset) - 1, 0)
+    t = trail.t_ms[first:]
+    positions = trail.rows[first:, POSITIONS].reshape(len(t), len(NAMES), 2)
+    signal = np.tensordot(positions - reading.level, reading.direction, axes=2)
+    found = pulse.read(t, signal, int(np.argmax(signal)), edge=settings.edge, release=settings.release)
+    return replace(reading, pulse=replace(found, onset=reading.pulse.onset), t_ms=t, signal=signal)
 
 
 def settled(reading: Reading, t_ms: float, settings: SpottingSettings) -> float | None:
@@ -110,6 +126,7 @@ def doubt(reading: Reading, sigma: np.ndarray, settings: SpottingSettings, *, sl
         "blink": s.blink_leak_px * (reading.lids > s.blink_closing),
         "nod": s.head_leak * reading.head_px,
         "flicker": s.flicker_leak_px * reading.brightness,
+        "speech": s.busy_leak * reading.busy_px,
     }
     cause = max(leaks, key=lambda name: leaks[name])
     if reading.largest_px < s.min_motion_px + sum(leaks.values()):
@@ -118,7 +135,7 @@ def doubt(reading: Reading, sigma: np.ndarray, settings: SpottingSettings, *, sl
         return "too_weak"
     if reading.largest_px > s.micro_max_px and not slow:
         return "speech" if reading.mouth else "too_strong"
-    restless = reading.before_px - s.rest_noise * sigma
+    restless = reading.before_px - np.minimum(s.rest_noise * sigma, s.rest_px)
     if restless.max() > s.rest_share * reading.largest_px:
         return "speech" if MOUTH[np.argmax(restless)] else "restless"
     return None
@@ -128,6 +145,11 @@ def _mean(t: np.ndarray, positions: np.ndarray, start: float, stop: float) -> np
     """Mean position between two times, or the one before them."""
     inside = (t >= start) & (t <= stop)
     return positions[inside].mean(axis=0) if inside.any() else positions[max(0, int(np.searchsorted(t, start)) - 1)]
+
+
+def _reach(positions: np.ndarray, which: np.ndarray) -> float:
+    """How far the farthest of some regions went; positions (N, R, 2), which (R,) bool."""
+    return float(np.hypot(*np.ptp(positions[:, which], axis=0).T).max()) if len(positions) and which.any() else 0.0
 
 
 def _closing(opening: np.ndarray, during: np.ndarray) -> float:

@@ -18,12 +18,14 @@ class SpottingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     blink_max_ms: float = 1_000.0  # eyes closed for longer count as a blink that ended here
     rest_ms: float = 250.0  # an expression comes out of rest: how long before its onset the face is looked at
     rest_share: float = 0.4  # of the movement: what may have moved in that time,
-    rest_noise: float = 5.0  # beyond so many times the noise
+    rest_noise: float = 5.0  # beyond so many times the noise,
+    rest_px: float = 0.4  # but never beyond more than this
     confirm_ms: float = 80.0  # how long its end is watched before it is final
 
     blink_closing: float = 0.25  # eyes that lose this share of their usual opening blink
     blink_leak_px: float = 0.5  # how far a blink may seem to move the rest of the face
     head_leak: float = 0.15  # share of the head's way out and back that may be left in the regions
+    busy_leak: float = 0.15  # share of the motion of talking or of a slow movement that may be left elsewhere
     flicker_leak_px: float = 2.0  # motion that a change of brightness by its whole may fake
 
     reference_ms: tuple[float, float] = (420.0, 120.0)  # the past against which motion is seen: from, to before now
