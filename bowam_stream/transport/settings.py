@@ -17,7 +17,7 @@ class TransportSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     # Live: lossy, and young rather than complete.
     max_age_ms: AtLeastOne = 500  # an older frame is dropped with all that wait behind it: one gap, then fresh frames
     ring_frames: AtLeastOne = 128  # frames that may wait per camera: `max_age_ms` at 200 fps, and some
-    queue_frames: AtLeastOne = 16  # of ZeroMQ at each end: it drops without regard to age, so it only bridges a moment
+    queue_frames: AtLeastOne = 32  # of ZeroMQ at each end: it drops without regard to age, so it only bridges a moment
     kernel_buffer_bytes: AtLeastOne = 262_144  # four faces; with less, TCP waits for timers when a process is late
     hello_every_ms: AtLeastOne = 1000  # the hello is repeated: PUB loses what was sent before a worker joined
     takeover_ms: AtLeastOne = (
