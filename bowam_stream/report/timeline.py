@@ -66,7 +66,7 @@ def timeline(trace: Trace, events: Sequence[Event], truth: Truth | None) -> Json
     lanes += [_lane("truth", style, real[style]) for style in STYLES if style in real]
     lanes += [_lane("refused", "refused", refused)] if refused else []
     lanes += _state_lanes(trace.states)
-    return {"data": [*shades, *_signal(trace), *lanes], "layout": _layout(lanes, trace.end_s)}
+    return {"data": [*shades, *_signal(trace), *lanes], "layout": _layout(lanes, trace.end_s, _top(trace, events))}
 
 
 def _bar(event: Event) -> Bar:
@@ -159,7 +159,23 @@ def _state_lanes(spans: Iterable[StateSpan]) -> list[Json]:
     return [_lane("state", f"state-{state}", by_state[state]) for state in sorted(by_state)]
 
 
-def _layout(lanes: Sequence[Json], end_s: float) -> Json:
+def _top(trace: Trace, events: Sequence[Event]) -> float:
+    """Where the signal's axis ends: above every micro-expression; what moves more than that leaves the picture."""
+    values = np.concatenate(
+        [np.column_stack([s.signal, s.threshold]) for s in trace.series.values()] or [np.zeros((1, 2))]
+    )
+    values = values[np.isfinite(values).all(axis=1)]
+    if not len(values):
+        return 1.0
+    peaks = [4.0 * float(values[:, 1].max()), float(np.quantile(values[:, 0], 0.99))]
+    for event in events:
+        if event.kind == "micro" and event.phase == "final" and event.offset and event.face in trace.series:
+            rows = trace.series[event.face].between(event.onset.t_ns / 1e9, event.offset.t_ns / 1e9)
+            peaks.append(float(np.max(rows.signal, where=np.isfinite(rows.signal), initial=0.0)))
+    return 1.08 * min(max(peaks), max(float(values.max()), 1e-6))
+
+
+def _layout(lanes: Sequence[Json], end_s: float, top: float) -> Json:
     shown = [lane for lane in LANES if any(lane in bar["y"] for bar in lanes)]  # type: ignore[operator]
     height = 26 * len(shown)
     total = 250 + height + (60 if end_s > 120 else 0)
@@ -188,7 +204,7 @@ def _layout(lanes: Sequence[Json], end_s: float) -> Json:
         "yaxis": axis
         | {
             "domain": [share + 0.03 if shown else 0.0, 1.0],
-            "rangemode": "tozero",
+            "range": [0.0, top],
             "title": {"text": "motion / noise at rest", "standoff": 4},
             "showgrid": True,
         },

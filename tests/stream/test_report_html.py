@@ -303,3 +303,18 @@ def test_an_hour_of_signal_stays_small_and_keeps_its_peak() -> None:
     x = np.frombuffer(decode(msgspec.json.encode(motion["x"]["bdata"]), type=bytes), "<f8")
     assert np.nanmax(y) == 33.0
     assert x[np.nanargmax(y)] == pytest.approx(ORIGIN_MS + 1000 * t_s[54_321])
+
+
+def test_a_jump_does_not_flatten_the_micro_expressions() -> None:
+    """One wild movement leaves the picture; the axis ends above the micro-expression."""
+    t_s = np.arange(2000) / 100.0
+    signal = np.ones(2000)
+    signal[30] = 12.0  # within the event of frames 20 to 45
+    signal[1500] = 500.0
+    series = Series(t_s=t_s, signal=signal, threshold=np.full(2000, 4.0))
+    trace = Trace(frames=2000, frames_with_face=2000, rate_hz=100.0, end_s=20.0, series={0: series}, states=())
+    layout = timeline(trace, [EVENTS[1]], None)["layout"]
+    assert layout["yaxis"]["range"] == pytest.approx([0.0, 1.08 * 16.0])  # type: ignore[index]
+    signal[30] = 40.0
+    layout = timeline(trace, [EVENTS[1]], None)["layout"]
+    assert layout["yaxis"]["range"] == pytest.approx([0.0, 1.08 * 40.0])  # type: ignore[index]

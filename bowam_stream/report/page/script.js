@@ -37,13 +37,15 @@ function draw() {
   if (figure.layout && figure.layout.xaxis) layout.xaxis.range = figure.layout.xaxis.range.slice();
   return Plotly.react(figure, data, layout, config);
 }
-draw().then(() => figure.on("plotly_click", (event) => {
-  const anchor = event.points[0] && event.points[0].customdata;
-  if (anchor) location.hash = anchor;
-}));
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-addEventListener("beforeprint", draw);
-addEventListener("afterprint", draw);
+if (figure) {
+  draw().then(() => figure.on("plotly_click", (event) => {
+    const anchor = event.points[0] && event.points[0].customdata;
+    if (anchor) location.hash = anchor;
+  }));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  addEventListener("beforeprint", draw);
+  addEventListener("afterprint", draw);
+}
 
 for (const button of document.querySelectorAll("button.zoom")) {
   button.addEventListener("click", () => {
