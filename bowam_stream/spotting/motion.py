@@ -34,7 +34,10 @@ _KEY_MS = 400.0  # a key picture older than this is renewed when nothing is goin
 _HOLD_STEPS = 2  # of registration, when crops are laid over each other
 _MIDDLE = np.array([CROP_PX / 2, CROP_PX / 2])
 
-_HEAD = head_fields()
+_ACROSS, _DOWN = (np.ascontiguousarray(field) for field in head_fields().transpose(1, 0, 2))  # each (cells, 6)
+# What each entry of a cell's normal equations adds to the head's, (cells, 36).
+_XX, _YY = (np.einsum("ck,cl->ckl", f, f).reshape(-1, 36) for f in (_ACROSS, _DOWN))
+_XY = (np.einsum("ck,cl->ckl", _ACROSS, _DOWN) + np.einsum("ck,cl->ckl", _DOWN, _ACROSS)).reshape(-1, 36)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,46 +83,45 @@ def measure(reference: Picture, current: Picture, where: Windows) -> tuple[np.nd
 
     The six numbers of the head are those of `regions.head_fields`.
     """
-    squares, steps = _normal_equations(reference, current)
-    head = _head_motion(squares, steps, where.rigid)
-    rest = steps - np.einsum("cij,cj->ci", squares, _HEAD @ head)
-    sums = where.regions @ np.concatenate([squares.reshape(-1, 4), rest], axis=1)
-    return _solve(sums[:, :4].reshape(-1, 2, 2), sums[:, 4:]) * PX, head * PX
+    equations = _normal_equations(reference, current)
+    head = _head_motion(equations, where.rigid)
+    across, down = _ACROSS @ head, _DOWN @ head
+    xx, xy, yy, bx, by = equations
+    rest = np.stack([xx, xy, yy, bx - xx * across - xy * down, by - xy * across - yy * down])
+    return np.stack(_solve(where.regions @ rest.T), axis=1) * PX, head * PX
 
 
-def _normal_equations(reference: Picture, current: Picture) -> tuple[np.ndarray, np.ndarray]:
-    """Per cell, A (cells, 2, 2) and b (cells, 2) of the least-squares step A d = b, in working px."""
+def _normal_equations(reference: Picture, current: Picture) -> np.ndarray:
+    """Per cell, the least-squares step [[xx, xy], [xy, yy]] d = [bx, by] in working px: float32 (5, cells)."""
     gx = (reference.across + current.across) * 0.5
     gy = (reference.down + current.down) * 0.5
     fall = reference.texture - current.texture
-    xx, xy, yy, bx, by = (_cell_means(product) for product in (gx * gx, gx * gy, gy * gy, gx * fall, gy * fall))
-    return np.stack([xx, xy, xy, yy], axis=1).reshape(-1, 2, 2), np.stack([bx, by], axis=1)
+    return np.stack([_cell_means(product) for product in (gx * gx, gx * gy, gy * gy, gx * fall, gy * fall)])
 
 
-def _head_motion(squares: np.ndarray, steps: np.ndarray, rigid: np.ndarray) -> np.ndarray:
+def _head_motion(equations: np.ndarray, rigid: np.ndarray) -> np.ndarray:
     """Six numbers that explain the rigid cells best; cells that move on their own lose their say (Geman-McClure)."""
-    projected = np.einsum("cij,cjk->cik", squares, _HEAD)
-    matrices = np.einsum("cik,cil->ckl", _HEAD, projected).reshape(-1, 36)
-    sides = np.einsum("cik,ci->ck", _HEAD, steps)
-    own = _solve(squares, steps)
+    xx, xy, yy, bx, by = equations
+    own_x, own_y = _solve(equations.T)
     weights = rigid
-    prior = _HEAD_PRIOR * float(rigid @ squares[:, 0, 0]) * np.eye(6, dtype=np.float32)
+    prior = _HEAD_PRIOR * float(rigid @ xx) * np.eye(6, dtype=np.float32)
     head = np.zeros(6, np.float32)
     for step in range(_ROBUST_STEPS + 1):
-        head = np.linalg.solve((weights @ matrices).reshape(6, 6) + prior, weights @ sides)
+        matrix = (weights * xx) @ _XX + (weights * xy) @ _XY + (weights * yy) @ _YY
+        side = (weights * bx) @ _ACROSS + (weights * by) @ _DOWN
+        head = np.linalg.solve(matrix.reshape(6, 6) + prior, side)
         if step < _ROBUST_STEPS:
-            apart = own - _HEAD @ head
-            weights = rigid / (1.0 + (apart * apart).sum(axis=1) * (PX / _ROBUST_PX) ** 2) ** 2
+            apart = (own_x - _ACROSS @ head) ** 2 + (own_y - _DOWN @ head) ** 2
+            weights = rigid / (1.0 + apart * (PX / _ROBUST_PX) ** 2) ** 2
     return head
 
 
-def _solve(squares: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """A d = b for many 2 x 2 systems, held at rest where there is no texture."""
-    a, b, d = squares[:, 0, 0] + _RIDGE, squares[:, 0, 1], squares[:, 1, 1] + _RIDGE
-    determinant = a * d - b * b
-    x = (d * steps[:, 0] - b * steps[:, 1]) / determinant
-    y = (a * steps[:, 1] - b * steps[:, 0]) / determinant
-    return np.stack([x, y], axis=1)
+def _solve(equations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """x and y of the steps of many systems (N, 5), held at rest where there is no texture."""
+    xx, xy, yy, bx, by = equations.T
+    xx, yy = xx + _RIDGE, yy + _RIDGE
+    determinant = xx * yy - xy * xy
+    return (yy * bx - xy * by) / determinant, (xx * by - xy * bx) / determinant
 
 
 def _cell_means(image: np.ndarray) -> np.ndarray:
