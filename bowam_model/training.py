@@ -21,8 +21,8 @@ from bowam_model.network import Network
 class TrainingSettings:
     """How a network is trained. The number of epochs is fixed beforehand: no epoch is chosen by its score."""
 
-    epochs: int = 12
-    batch: int = 32
+    epochs: int = 5
+    batch: int = 16
     learning_rate: float = 1e-3  # at the first step; falls to 0 like a cosine
     weight_decay: float = 0.05
     label_smoothing: float = 0.05

@@ -36,27 +36,26 @@ class Transform(nn.Module):
 class Haar(Transform):
     """Haar's wavelet as sums and differences of neighbours: several times faster than a convolution or a product.
 
-    High bands in PyWavelets' order: (cH, cV, cD), which the paper calls LH, HL, HH.
+    High bands in PyWavelets' order: (cH, cV, cD), which the paper calls LH, HL, HH. Channels lie last while it works,
+    as they do in memory: pixels are parted and interleaved fastest that way.
     """
 
     high_bands = 3
 
     def split(self, x_BCHW: Tensor) -> tuple[Tensor, Tensor]:
-        height, width = x_BCHW.shape[-2:]
+        channels, height, width = x_BCHW.shape[1:]
         x = F.pad(x_BCHW, (0, width % 2, 0, height % 2)) if height % 2 or width % 2 else x_BCHW
-        a, b, c, d = x[..., ::2, ::2], x[..., ::2, 1::2], x[..., 1::2, ::2], x[..., 1::2, 1::2]
-        top, bottom, top_step, bottom_step = a + b, c + d, a - b, c - d
-        high = torch.cat([top - bottom, top_step + bottom_step, top_step - bottom_step], dim=1)
-        return (top + bottom) / 2, high / 2
+        even, odd = x.permute(0, 2, 3, 1).unflatten(1, (-1, 2)).unbind(2)
+        rows = torch.cat([even + odd, even - odd], dim=3)
+        even, odd = rows.unflatten(2, (-1, 2)).unbind(3)
+        bands = torch.cat([even + odd, even - odd], dim=3).permute(0, 3, 1, 2) / 2
+        return bands[:, :channels], bands[:, channels:]
 
     def merge(self, low: Tensor, high: Tensor, height: int, width: int) -> Tensor:
-        rows, columns, diagonal = (high / 2).chunk(3, dim=1)
-        low = low / 2
-        top, bottom, top_step, bottom_step = low + rows, low - rows, columns + diagonal, columns - diagonal
-        # Pixels interleave fastest where channels lie last in memory, as they do in the network.
-        upper = torch.stack([_channels_last(top + top_step), _channels_last(top - top_step)], dim=3)
-        lower = torch.stack([_channels_last(bottom + bottom_step), _channels_last(bottom - bottom_step)], dim=3)
-        x_BHWC = torch.stack([upper, lower], dim=2).flatten(3, 4).flatten(1, 2)
+        total, step = (torch.cat([low, high], dim=1).permute(0, 2, 3, 1) / 2).chunk(2, dim=3)
+        rows = torch.cat([total + step, total - step], dim=3).unflatten(3, (2, -1)).flatten(2, 3)
+        total, step = rows.chunk(2, dim=3)
+        x_BHWC = torch.stack([total + step, total - step], dim=2).flatten(1, 2)
         return x_BHWC[:, :height, :width].permute(0, 3, 1, 2)
 
 
@@ -148,7 +147,3 @@ def _taps_at(filters: Tensor, index: Tensor) -> Tensor:
     """(2, taps), (N, M) -> (2, N, M): the filters' taps at these positions, zero beyond their ends."""
     last = filters.shape[1] - 1
     return filters[:, index.clamp(0, last)] * ((index >= 0) & (index <= last))
-
-
-def _channels_last(x_BCHW: Tensor) -> Tensor:
-    return x_BCHW.permute(0, 2, 3, 1)

@@ -97,8 +97,8 @@ class FaceAligner:
 
         Times must not decrease. Raise ImageError for any other array.
         """
-        rgb, grey = both_colours(image)
-        picture = look_at_picture(grey)
+        rgb = to_rgb(image)
+        picture = look_at_picture(image)
         if picture is None:
             return ()
         change = 0.0 if self._picture is None else difference(picture, self._picture)
@@ -109,19 +109,19 @@ class FaceAligner:
         self._tracks = [track for track in self._tracks if t_ns - track.seen_ns <= keep_ns]
 
         followed = self._following
-        seen = self._see(rgb, grey)
+        seen = self._see(rgb)
         known = self._recognise(seen, change)
         if followed and None in known:
             # Face Mesh may have dragged the old shape over a new face: let it search.
             self._forget_shape()
-            seen = self._see(rgb, grey)
+            seen = self._see(rgb)
             known = self._recognise(seen, change)
         tracks = [track or self._new_track(face, known) for face, track in zip(seen, known, strict=True)]
         self._look(rgb, seen, tracks, t_ns)
         for face, track in zip(seen, tracks, strict=True):
             track.seen_ns, track.last = t_ns, face
         aligned = [
-            _describe(track, grey, face, track.steady.push(face.transform, t_ns), self._settings.crop_px)
+            _describe(track, image, face, track.steady.push(face.transform, t_ns), self._settings.crop_px)
             for face, track in zip(seen, tracks, strict=True)
         ]
         return tuple(sorted(aligned, key=lambda face: -face.size_px))
@@ -149,17 +149,18 @@ class FaceAligner:
         self._tracks.append(track)
         return track
 
-    def _see(self, rgb: np.ndarray, grey: np.ndarray) -> list[_Seen]:
+    def _see(self, rgb: np.ndarray) -> list[_Seen]:
+        shown = rgb
         if not self._following:
             boxes = self._finder.find(rgb)
             if not boxes:
                 return []
             if self._settings.max_faces == 1 and len(boxes) > 1:
                 # Face Mesh would take the highest score: show it only the face that is wanted, and it stays with it.
-                rgb = _spotlight(rgb, self._most_prominent(boxes, rgb.shape), boxes)
-        found = self._mesh.find(rgb)
+                shown = _spotlight(rgb, self._most_prominent(boxes, rgb.shape), boxes)
+        found = self._mesh.find(shown)
         self._following = bool(found)
-        return [_see_face(grey, points) for points in found]
+        return [_see_face(rgb, points) for points in found]
 
     def _most_prominent(self, boxes: list[Box], shape: tuple[int, ...]) -> Box:
         """A face that was followed a moment ago, or else the one that is large and central."""
@@ -198,10 +199,10 @@ class FaceAligner:
 
 def align_still(image: np.ndarray) -> AlignedFace | None:
     """The largest face of one photo, uint8 (H, W) or (H, W, 3) RGB, without any memory; None if there is none."""
-    rgb, grey = both_colours(image)
+    rgb = to_rgb(image)
     mesh = FaceMesh(max_faces=4, still=True)
     try:
-        seen = [_see_face(grey, points) for points in mesh.find(rgb)]
+        seen = [_see_face(image, points) for points in mesh.find(rgb)]
     finally:
         mesh.close()
     if not seen:
@@ -209,24 +210,22 @@ def align_still(image: np.ndarray) -> AlignedFace | None:
     face = max(seen, key=lambda face: face.size_px)
     track = _Track(0, FaceSettings())
     track.confidence = 1.0
-    return _describe(track, grey, face, face.transform, CROP_PX)
+    return _describe(track, image, face, face.transform, CROP_PX)
 
 
-def both_colours(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The picture as contiguous RGB (H, W, 3) and as grey (H, W), both uint8."""
+def to_rgb(image: np.ndarray) -> np.ndarray:
+    """`image` as contiguous RGB, uint8 (H, W, 3). Raise ImageError if it is no picture."""
     if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
         raise ImageError(f"a picture must be uint8 (H, W) or (H, W, 3), not {image.dtype} {image.shape}")
-    if image.ndim == 2:
-        return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), image
-    return np.ascontiguousarray(image), cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else np.ascontiguousarray(image)
 
 
-def _see_face(grey: np.ndarray, points: np.ndarray) -> _Seen:
+def _see_face(image: np.ndarray, points: np.ndarray) -> _Seen:
     transform = similarity(points[RIGID, :2], TEMPLATE[:, :2])
     return _Seen(
         points=points,
         transform=transform,
-        likeness=look_at_face(grey, transform),
+        likeness=look_at_face(image, transform),
         centre=points[:, :2].mean(axis=0),
         size_px=float(np.linalg.norm(points[_LEFT_CHEEK, :2] - points[_RIGHT_CHEEK, :2])),
     )
@@ -262,8 +261,8 @@ def _window(box: Box, grow: float, shape: tuple[int, ...]) -> tuple[slice, slice
     return slice(top, max(bottom, top)), slice(left, max(right, left))
 
 
-def _describe(track: _Track, grey: np.ndarray, face: _Seen, transform: np.ndarray, crop_px: int) -> AlignedFace:
-    crop = crop_face(grey, transform, crop_px)
+def _describe(track: _Track, image: np.ndarray, face: _Seen, transform: np.ndarray, crop_px: int) -> AlignedFace:
+    crop = crop_face(image, transform, crop_px)
     yaw, pitch, roll = head_pose(face.points[RIGID])
     return AlignedFace(
         track=track.number,

@@ -53,20 +53,34 @@ def head_pose(points: np.ndarray) -> tuple[float, float, float]:
     return float(yaw), float(pitch), float(roll)
 
 
-def crop_face(grey: np.ndarray, transform: np.ndarray, crop_px: int = CROP_PX) -> np.ndarray:
-    """The aligned crop, uint8 (crop_px, crop_px), of a grey picture (H, W). Outside the picture it is black.
+def crop_face(image: np.ndarray, transform: np.ndarray, crop_px: int = CROP_PX) -> np.ndarray:
+    """The aligned crop, uint8 (crop_px, crop_px) grey, of a picture (H, W) or (H, W, 3) RGB. Outside of it: black.
 
-    Every crop pixel averages n x n bilinear samples at most one source pixel apart, so that a large face is not
-    aliased; n is at least 2, so that the blur does not depend on where the samples fall between the source's pixels.
+    Every crop pixel is the mean of about the area that it covers, so that a large face is not aliased: the picture is
+    first reduced by a whole factor, and a Gaussian then brings the variance of the blur to that of a box as wide as
+    one crop pixel. So the blur changes smoothly with the size of the face.
     """
-    scale = float(np.hypot(transform[0, 0], transform[1, 0]))
-    n = min(max(2, int(np.ceil(1.0 / scale))), 8)
-    fine = transform * n
-    fine[:, 2] = (
-        fine[:, 2] + (n - 1) / 2
-    )  # pixel centres are at integers: crop pixel i covers fine pixels n i .. n i + n - 1
-    sampled = cv2.warpAffine(grey, fine, (crop_px * n, crop_px * n), flags=cv2.INTER_LINEAR)
-    return cv2.resize(sampled, (crop_px, crop_px), interpolation=cv2.INTER_AREA)
+    linear, shift = transform[:, :2], transform[:, 2]
+    source_px = 1.0 / float(np.hypot(transform[0, 0], transform[1, 0]))  # source pixels per crop pixel
+    factor = max(1, int(source_px))
+    corners = np.array([[0, 0], [crop_px, 0], [0, crop_px], [crop_px, crop_px]]) - 0.5
+    seen = (corners - shift) @ np.linalg.inv(linear).T
+    # Starting at a multiple of the factor, so that a pixel is always reduced together with the same neighbours.
+    x0, y0 = np.maximum(np.floor(seen.min(axis=0) / factor - 2) * factor, 0).astype(int)
+    x1, y1 = np.ceil(seen.max(axis=0) + 2 * factor).astype(int)
+    part = image[y0 : max(y1, y0), x0 : max(x1, x0)]
+    height, width = part.shape[0] // factor, part.shape[1] // factor
+    if not height or not width:
+        return np.zeros((crop_px, crop_px), np.uint8)
+    grey = part if part.ndim == 2 else cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
+    if factor > 1:
+        grey = cv2.resize(grey[: height * factor, : width * factor], (width, height), interpolation=cv2.INTER_AREA)
+    sigma = float(np.sqrt(max(source_px**2 - (factor**2 - 1), 0.0) / 12.0)) / factor
+    grey = cv2.GaussianBlur(grey, (5, 5), sigma)
+    # Pixel centres are at integers: reduced pixel u covers source pixels x0 + factor u .. x0 + factor u + factor - 1.
+    origin = np.array([x0, y0]) + (factor - 1) / 2
+    reduced = np.column_stack([linear * factor, shift + linear @ origin])
+    return cv2.warpAffine(grey, reduced, (crop_px, crop_px), flags=cv2.INTER_LINEAR)
 
 
 def map_points(points: np.ndarray, transform: np.ndarray) -> np.ndarray:

@@ -22,14 +22,19 @@ _FACE_PX = 24
 _FLAT = 2.0  # grey levels: a picture that varies less shows nothing
 
 
-def look_at_picture(grey: np.ndarray) -> np.ndarray | None:
-    """The picture (H, W) as a unit vector that neither brightness nor contrast change; None if it shows nothing."""
-    return _unit(cv2.resize(grey, _PICTURE, interpolation=cv2.INTER_AREA))
+def look_at_picture(image: np.ndarray) -> np.ndarray | None:
+    """The picture, uint8 (H, W) or (H, W, 3) RGB, as a unit vector that neither brightness nor contrast change.
+
+    None if it shows nothing.
+    """
+    step = max(1, min(image.shape[0] // (2 * _PICTURE[1]), image.shape[1] // (2 * _PICTURE[0])))
+    small = cv2.resize(np.ascontiguousarray(image[::step, ::step]), _PICTURE, interpolation=cv2.INTER_AREA)
+    return _unit(small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
 
 
-def look_at_face(grey: np.ndarray, transform: np.ndarray) -> np.ndarray | None:
+def look_at_face(image: np.ndarray, transform: np.ndarray) -> np.ndarray | None:
     """The face under `transform` (source -> 240 px crop) as a unit vector, in the same way."""
-    return _unit(crop_face(grey, transform * (_FACE_PX / CROP_PX), _FACE_PX))
+    return _unit(crop_face(image, transform * (_FACE_PX / CROP_PX), _FACE_PX))
 
 
 def is_cut(picture_change: float) -> bool:

@@ -20,6 +20,7 @@ LID_LEFT: tuple[tuple[int, ...], ...] = (
     (362, 382, 381, 380, 374, 373, 390, 249, 263),
 )
 MARGIN_PX = 3.0  # of the crop, around an eye
+LASHES_PX = 8.0  # a few lashes side by side
 
 
 def lid_travel_px(landmarks: np.ndarray) -> float:
@@ -44,6 +45,7 @@ class Eyelid:
         top = 0.5 * (_curve(above, self._x) + _curve(fold, self._x))
         self._top = np.minimum(top, self._upper - 4.0 * scale)
         y0, y1 = int(self._top.min()) - 2, int(self._lower.max() + MARGIN_PX * scale)
+        self._across = 2 * round(LASHES_PX * scale / 2) + 1
         self._y = np.arange(y0, y1, dtype=np.float32)[:, None]
         self.box = (slice(y0, y1), slice(x0, x1))  # rows and columns of the texture that change
 
@@ -60,7 +62,13 @@ class Eyelid:
         columns = np.broadcast_to(self._x, rows.shape)
         origin_y, origin_x = self.box[0].start, self.box[1].start
         patch = texture[self.box]
-        return cv2.remap(patch, columns - origin_x, rows - origin_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        x, y = columns - origin_x, rows - origin_y
+        closed = cv2.remap(patch, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+        # Lashes that stood before the lid of the open eye would be drawn out to stripes: smooth the lid across.
+        lid = np.where(covered, closure * np.minimum(1.0, np.minimum(u, 1.0 - u) * 5.0), 0.0).astype(np.float32)
+        across = cv2.blur(closed, (self._across, 1), borderType=cv2.BORDER_REPLICATE)
+        lid = lid.reshape(lid.shape + (1,) * (patch.ndim - 2))
+        return np.rint(closed + lid * (across - closed)).astype(np.uint8)
 
 
 def open_mouth(picture: np.ndarray, seam: np.ndarray, gap: np.ndarray, colour: np.ndarray) -> None:

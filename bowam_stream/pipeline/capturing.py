@@ -16,7 +16,7 @@ from bowam_stream.errors import SourceError
 from bowam_stream.messages import EndOfStream, Frame, Hello, Moment
 from bowam_stream.metrics import CaptureMetrics, MetricsServer, timed
 from bowam_stream.pipeline.stop import StopFlag
-from bowam_stream.transport import FrameSender, Rewind, open_sender
+from bowam_stream.transport import Cancelled, FrameSender, Rewind, open_sender
 
 log = logging.getLogger(__name__)
 
@@ -176,7 +176,8 @@ def run_capture(
 ) -> EndOfStream | None:
     """Publish the aligned faces of one source until it ends or `stop` is set.
 
-    A recording waits for its worker and loses nothing; a camera, and a recording `as_live`, waits for nobody.
+    A recording waits for its worker and loses nothing; a camera, and a recording `as_live`, waits for nobody. None if
+    it was stopped before there was anything to end.
     Raises SourceError, AddressInUse, TransportError.
     """
     source = open_source(spec, config.source)
@@ -186,7 +187,7 @@ def run_capture(
         host, port = config.metrics.host, config.metrics.capture_port
         server = stack.enter_context(MetricsServer(metrics, host=host, port=port))
         log.info("%s: metrics at http://%s:%d/metrics", camera, host, server.port)
-        sender = stack.enter_context(open_sender(config.transport, lossless=lossless))
+        sender = stack.enter_context(open_sender(config.transport, lossless=lossless, cancelled=lambda: bool(stop)))
         capture = Capture(source, config, camera=camera, lossless=lossless, sender=sender, metrics=metrics, stop=stop)
         if source.live:
             return capture.watch()
@@ -195,6 +196,8 @@ def run_capture(
                 return capture.play(paced=paced or as_live)
             except Rewind:
                 log.warning("%s: a new worker asks for the recording from its first frame", camera)
+            except Cancelled:
+                return None
 
 
 def frames_of(spec: str, config: Config) -> Iterator[Frame]:

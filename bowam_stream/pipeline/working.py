@@ -206,6 +206,7 @@ def serve(
     worker: Worker,
     receiver: FrameReceiver,
     publisher: EventPublisher,
+    metrics: WorkerMetrics,
     heartbeat: Heartbeat,
     *,
     once: bool,
@@ -218,6 +219,8 @@ def serve(
         publisher.poll()
         if message is None:
             continue
+        if isinstance(message, AlignedFrame):
+            metrics.received(message, receiver.waiting(message.camera))
         worker.handle(message)
         if isinstance(message, EndOfStream):
             receiver.acknowledge(message)
@@ -269,4 +272,4 @@ def run_worker(
             run_folder=run_folder,
             record=record,
         )
-        serve(worker, receiver, publisher, heartbeat, once=lossless, stop=stop)
+        serve(worker, receiver, publisher, metrics, heartbeat, once=lossless, stop=stop)

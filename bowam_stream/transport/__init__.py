@@ -6,9 +6,11 @@ live.py        PUB/SUB: lossy, young, counted       replay.py      ROUTER/DEALER
 memory.py      both, without sockets                sockets.py     how every socket is set up
 """
 
+from collections.abc import Callable
+
 from bowam_stream.errors import ConfigError
 from bowam_stream.transport.codec import MAX_FACES, Message, decode, encode
-from bowam_stream.transport.interface import Drops, FrameReceiver, FrameSender, Observer, Rewind
+from bowam_stream.transport.interface import Cancelled, Drops, FrameReceiver, FrameSender, Observer, Rewind
 from bowam_stream.transport.live import LiveReceiver, LiveSender
 from bowam_stream.transport.memory import memory_link
 from bowam_stream.transport.replay import ReplayReceiver, ReplaySender
@@ -16,6 +18,7 @@ from bowam_stream.transport.settings import TransportSettings
 
 __all__ = [
     "MAX_FACES",
+    "Cancelled",
     "Drops",
     "FrameReceiver",
     "FrameSender",
@@ -31,9 +34,14 @@ __all__ = [
 ]
 
 
-def open_sender(settings: TransportSettings, *, lossless: bool) -> FrameSender:
-    """Listen at `settings.endpoint`. Raises AddressInUse, or TransportError for an address that can't be used."""
-    return ReplaySender(settings) if lossless else LiveSender(settings)
+def open_sender(
+    settings: TransportSettings, *, lossless: bool, cancelled: Callable[[], bool] = lambda: False
+) -> FrameSender:
+    """Listen at `settings.endpoint`. Raises AddressInUse, or TransportError for an address that can't be used.
+
+    A lossless sender that waits for a worker asks `cancelled` about once a second, and raises Cancelled.
+    """
+    return ReplaySender(settings, cancelled) if lossless else LiveSender(settings)
 
 
 def open_receiver(settings: TransportSettings, *, lossless: bool, observer: Observer | None = None) -> FrameReceiver:

@@ -20,6 +20,10 @@ class Rewind(Exception):
     """A new worker took over a recording: feed it again, from `open(hello)` and frame 0."""
 
 
+class Cancelled(Exception):
+    """The sender waits for a worker, none is there, and nobody wants to wait any longer."""
+
+
 class FrameSender(Protocol):
     """The capture's end. Not thread-safe: one thread sends."""
 

@@ -28,7 +28,7 @@ from bowam_stream.errors import TransportError
 from bowam_stream.messages import AlignedFrame, EndOfStream, Hello
 from bowam_stream.transport.codec import Message, Part, decode, encode, stamped
 from bowam_stream.transport.control import Control, Credit, Done, Ping, Ready, Refused, read_control, write_control
-from bowam_stream.transport.interface import Observer, Rewind
+from bowam_stream.transport.interface import Cancelled, Observer, Rewind
 from bowam_stream.transport.settings import TransportSettings
 from bowam_stream.transport.sockets import LINK_EVENTS, Socket, connect, new_socket, read_link
 
@@ -50,8 +50,9 @@ class Peer(msgspec.Struct):
 class ReplaySender:
     """Feeds one recording to one worker."""
 
-    def __init__(self, settings: TransportSettings) -> None:
+    def __init__(self, settings: TransportSettings, cancelled: Callable[[], bool] = lambda: False) -> None:
         self._settings = settings
+        self._cancelled = cancelled
         self._peer: Peer | None = None
         self._opened = False
         self._greeted = False  # a worker got the hello: when another one comes, all begins anew
@@ -98,9 +99,11 @@ class ReplaySender:
                 return
 
     def _wait(self, what: str, fulfilled: Callable[[Peer], bool]) -> Peer:
-        """The worker, once it did what we wait for. Raises Rewind or TransportError."""
+        """The worker, once it did what we wait for. Raises Rewind, Cancelled or TransportError."""
         patience_s, silent_s = self._settings.patience_ms / 1000, 0.0
         while self._peer is None or not fulfilled(self._peer):
+            if self._peer is None and self._cancelled():
+                raise Cancelled
             if silent_s >= patience_s:
                 who = "no worker" if self._peer is None else "the worker didn't"
                 verb = "came to " if self._peer is None else ""

@@ -163,13 +163,17 @@ def test_the_loop_acknowledges_the_end_after_everything_is_safe(worker: working.
         def receive(self, timeout_s: float):
             return messages.pop(0)
 
+        def waiting(self, camera: str) -> int:
+            return 0
+
         def acknowledge(self, end: EndOfStream) -> None:
             acknowledged.append(len(heard.events))
 
     class Publisher:
         def poll(self) -> None: ...
 
-    working.serve(worker, Receiver(), Publisher(), Heartbeat(1.0), once=True, stop=StopFlag())  # type: ignore[arg-type]
+    metrics = WorkerMetrics()
+    working.serve(worker, Receiver(), Publisher(), metrics, Heartbeat(1.0), once=True, stop=StopFlag())  # type: ignore[arg-type]
     assert acknowledged == [2]
 
 

@@ -88,6 +88,14 @@ def test_a_process_whose_supervisor_is_killed_ends_by_itself(start: Callable, cl
     wait_for(lambda: not any(alive(pid) for pid in processes.values()))
 
 
+def test_a_capture_that_waits_for_a_worker_ends_on_ctrl_c(start: Callable, clip: Path, tmp_path: Path) -> None:
+    """Nobody is there to be fed: nothing is lost, and nobody waits for a minute."""
+    capture = start("--log-level", "info", "capture", clip, "--frames", f"ipc://{tmp_path}/frames", "--metrics-port", 0)
+    wait_for(lambda: (tmp_path / "frames").exists())
+    capture.send_signal(signal.SIGINT)
+    assert capture.wait(timeout=10) == 0
+
+
 def test_two_replays_at_once_do_not_meet(start: Callable, clip: Path, undisturbed: bytes, tmp_path: Path) -> None:
     """Private sockets, free ports."""
     outs = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
