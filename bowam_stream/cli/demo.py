@@ -5,9 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bowam_stream.clock import NS_PER_SECOND
+
 if TYPE_CHECKING:
-    from bowam_stream.messages import Event
+    from bowam_stream.messages import Event, Moment
     from bowam_stream.report import Score
+    from bowam_stream.report.matching import TrueEvent
 
 
 def demo(
@@ -53,59 +56,32 @@ def compare(score: "Score", events: "tuple[Event, ...]", fps: float) -> None:
 
     from bowam_stream.cli.terminal import out
 
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("", "truth (s)", "found (s)", "overlap", "true label", "label", "sure"):
-        table.add_column(column, no_wrap=True)
+    def true_span(truth: "TrueEvent") -> str:
+        return f"{truth.onset / fps:5.2f} - {truth.offset / fps:5.2f}"
 
-    def span(onset_s: float, offset_s: float) -> str:
-        return f"{onset_s:6.2f} - {offset_s:5.2f}"
+    def found_span(event: "Event") -> str:
+        return f"{seconds(event.onset):5.2f} - {seconds(event.offset or event.apex):5.2f}"
 
-    rows = []
+    def seconds(moment: "Moment") -> float:
+        return moment.t_ns / NS_PER_SECOND
+
+    rows: list[tuple[float, tuple[str, ...]]] = []
     for match in score.found:
         truth, event = match.truth, match.event
-        offset = event.offset or event.apex
-        verdict = "[green]found[/]" if match.label_right else "[yellow]found, label wrong[/]"
-        rows.append(
-            (
-                event.onset.t_ns,
-                verdict,
-                span(truth.onset / fps, truth.offset / fps),
-                span(event.onset.t_ns / 1e9, offset.t_ns / 1e9),
-                f"{match.iou:.2f}",
-                truth.label or "",
-                event.label or "",
-                f"{event.confidence or 0:.2f}",
-            )
-        )
+        label = f"{event.label} {event.confidence or 0:.2f}"
+        verdict = "[green]right[/]" if match.label_right else f"[yellow]wrong[/], is {truth.label}"
+        row = ("[green]found[/]", true_span(truth), found_span(event), f"{match.iou:.2f}", label, verdict)
+        rows.append((truth.onset / fps, row))
     for truth in score.missed:
-        rows.append(
-            (
-                round(truth.onset / fps * 1e9),
-                "[red]missed[/]",
-                span(truth.onset / fps, truth.offset / fps),
-                "",
-                "",
-                truth.label or "",
-                "",
-                "",
-            )
-        )
+        rows.append((truth.onset / fps, ("[red]missed[/]", true_span(truth), "", "", "", f"is {truth.label}")))
     for event in score.false:
-        offset = event.offset or event.apex
-        rows.append(
-            (
-                event.onset.t_ns,
-                "[red]false[/]",
-                "",
-                span(event.onset.t_ns / 1e9, offset.t_ns / 1e9),
-                "",
-                "",
-                event.label or "",
-                f"{event.confidence or 0:.2f}",
-            )
-        )
-    for row in sorted(rows):
-        table.add_row(*row[1:])
+        label = f"{event.label} {event.confidence or 0:.2f}"
+        rows.append((seconds(event.onset), ("[red]false[/]", "", found_span(event), "", label, "")))
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("", "truth (s)", "found (s)", "IoU", "label", ""):
+        table.add_column(column, no_wrap=True)
+    for _, row in sorted(rows):
+        table.add_row(*row)
     out().print(table)
     others = [event for event in events if event.phase == "final" and event.kind != "micro"]
     found, total = len(score.found), len(score.found) + len(score.missed)

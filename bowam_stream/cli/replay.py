@@ -97,6 +97,7 @@ def summarise(result: "Replay") -> None:
     """The end of a replay: how much was found, and what was wrong with the recording."""
     from bowam_stream.cli.terminal import WARNINGS, err, out
     from bowam_stream.errors import StreamError
+    from bowam_stream.report.words import QUALITY
 
     summary = result.summary
     final = [event for event in result.events if event.phase == "final"]
@@ -111,7 +112,7 @@ def summarise(result: "Replay") -> None:
     if summary.frames_with_face == 0:
         err().print("warning: no face was found in any frame", markup=False)
     flags = {*summary.quality, *(flag for event in result.events for flag in event.quality)}
-    for flag in sorted(flags & WARNINGS.keys()):
-        err().print(f"warning: {WARNINGS[flag]}", markup=False)
+    for flag in sorted(flags.intersection(WARNINGS)):
+        err().print(f"warning: {QUALITY[flag]}", markup=False)
     if result.interrupted:
         raise StreamError(f"interrupted after {length_s:.1f} s of the recording; what was found until then is kept")

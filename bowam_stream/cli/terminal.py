@@ -11,12 +11,8 @@ from bowam_stream.clock import NS_PER_SECOND
 from bowam_stream.messages import Event, Moment
 from bowam_stream.pipeline.tap import Status
 
-WARNINGS = {
-    "truncated": "the file is cut off; everything up to there was used",
-    "damaged": "some of the file can't be decoded; those frames are missing or wrong",
-    "no_timestamps": "the file carries no timestamps; times follow from its frame rate",
-    "low_frame_rate": "below 60 frames per second short micro-expressions can't be seen; use a faster camera",
-}
+WARNINGS = ("truncated", "damaged", "no_timestamps", "bad_timestamp", "low_frame_rate")
+"""What a person should know of a recording before believing its events; the words are those of the report."""
 
 
 def out() -> Console:

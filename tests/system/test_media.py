@@ -78,7 +78,7 @@ def test_only_what_holds_no_picture_is_refused(outcomes: dict[str, Outcome]) -> 
 def test_a_file_that_is_cut_off_says_so(outcomes: dict[str, Outcome]) -> None:
     """Decoded as far as it goes, quality `truncated`."""
     outcome = outcomes["truncated_faststart.mp4"]
-    assert "the file is cut off" in outcome.run.stderr
+    assert "The file is cut off" in outcome.run.stderr
     assert all("truncated" in event["quality"] for event in outcome.events)
 
 
