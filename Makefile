@@ -8,7 +8,7 @@ PYTHON := python3
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-system lint bench soak clean
+.PHONY: help install demo test test-system daemons lint bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -33,8 +33,13 @@ lint: $(STAMP) ## ruff, mypy, import-linter
 test: lint ## lint, then the tests that need no daemon (under ten minutes on two cores)
 	$(BIN)/python -m pytest -m "not system"
 
-test-system: $(STAMP) ## tests with real processes, daemons and faults
+test-system: $(STAMP) daemons ## tests with real processes, daemons and faults
 	$(BIN)/python -m pytest -m system
+
+daemons: # what the system tests talk to; a test whose daemon is missing skips and says so
+	@command -v prometheus >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	    && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq prometheus >/dev/null; } \
+	    || echo "prometheus is not installed and can't be here"
 
 bench: $(STAMP) ## ratios against the part that bounds them; writes benchmarks/results/
 	$(BIN)/python -m benchmarks

@@ -70,7 +70,14 @@ def compare(score: "Score", events: "tuple[Event, ...]", fps: float) -> None:
         truth, event = match.truth, match.event
         label = f"{event.label} {event.confidence or 0:.2f}"
         verdict = "[green]right[/]" if match.label_right else f"[yellow]wrong[/], is {truth.label}"
-        row = ("[green]found[/]", true_span(truth), found_span(event), f"{match.iou:.2f}", label, verdict)
+        row: tuple[str, ...] = (
+            "[green]found[/]",
+            true_span(truth),
+            found_span(event),
+            f"{match.iou:.2f}",
+            label,
+            verdict,
+        )
         rows.append((truth.onset / fps, row))
     for truth in score.missed:
         rows.append((truth.onset / fps, ("[red]missed[/]", true_span(truth), "", "", "", f"is {truth.label}")))
@@ -80,8 +87,8 @@ def compare(score: "Score", events: "tuple[Event, ...]", fps: float) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("", "truth (s)", "found (s)", "IoU", "label", ""):
         table.add_column(column, no_wrap=True)
-    for _, row in sorted(rows):
-        table.add_row(*row)
+    for _, cells in sorted(rows):
+        table.add_row(*cells)
     out().print(table)
     others = [event for event in events if event.phase == "final" and event.kind != "micro"]
     found, total = len(score.found), len(score.found) + len(score.missed)
