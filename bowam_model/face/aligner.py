@@ -197,6 +197,13 @@ class FaceAligner:
             track.confidence, track.looked_ns = max(here, default=0.0), t_ns
 
 
+def _sharpness(crop: np.ndarray) -> float:
+    """Variance of the Laplacian."""
+    edges = cv2.Laplacian(crop, cv2.CV_16S)
+    mean = float(edges.sum(dtype=np.int64)) / edges.size
+    return float(cv2.norm(edges, cv2.NORM_L2SQR)) / edges.size - mean**2
+
+
 def align_still(image: np.ndarray) -> AlignedFace | None:
     """The largest face of one photo, uint8 (H, W) or (H, W, 3) RGB, without any memory; None if there is none."""
     rgb = to_rgb(image)
@@ -269,7 +276,7 @@ def _describe(track: _Track, image: np.ndarray, face: _Seen, transform: np.ndarr
         crop=crop,
         landmarks=map_points(face.points[:, :2], transform).astype(np.float32),
         transform=transform,
-        sharpness=float(cv2.Laplacian(crop, cv2.CV_16S).var()),
+        sharpness=_sharpness(crop),
         yaw_deg=yaw,
         pitch_deg=pitch,
         roll_deg=roll,

@@ -76,7 +76,8 @@ def crop_face(image: np.ndarray, transform: np.ndarray, crop_px: int = CROP_PX) 
     if factor > 1:
         grey = cv2.resize(grey[: height * factor, : width * factor], (width, height), interpolation=cv2.INTER_AREA)
     sigma = float(np.sqrt(max(source_px**2 - (factor**2 - 1), 0.0) / 12.0)) / factor
-    grey = cv2.GaussianBlur(grey, (5, 5), sigma)
+    if sigma > 0:
+        grey = cv2.GaussianBlur(grey, (3, 3), sigma)  # sigma is below 0.58
     # Pixel centres are at integers: reduced pixel u covers source pixels x0 + factor u .. x0 + factor u + factor - 1.
     origin = np.array([x0, y0]) + (factor - 1) / 2
     reduced = np.column_stack([linear * factor, shift + linear @ origin])

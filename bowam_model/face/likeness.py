@@ -27,9 +27,9 @@ def look_at_picture(image: np.ndarray) -> np.ndarray | None:
 
     None if it shows nothing.
     """
-    step = max(1, min(image.shape[0] // (2 * _PICTURE[1]), image.shape[1] // (2 * _PICTURE[0])))
-    small = cv2.resize(np.ascontiguousarray(image[::step, ::step]), _PICTURE, interpolation=cv2.INTER_AREA)
-    return _unit(small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
+    grey = image if image.ndim == 2 else image[:, :, 1]  # green alone is grey enough
+    step = max(1, min(grey.shape[0] // (2 * _PICTURE[1]), grey.shape[1] // (2 * _PICTURE[0])))
+    return _unit(cv2.resize(np.ascontiguousarray(grey[::step, ::step]), _PICTURE, interpolation=cv2.INTER_AREA))
 
 
 def look_at_face(image: np.ndarray, transform: np.ndarray) -> np.ndarray | None:
