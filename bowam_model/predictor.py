@@ -40,6 +40,7 @@ class Predictor:
         name: architecture, such as "bowam-nano".
         labels: the classes, in the order of the outputs.
         weights: "sha256:<hex>" of the file.
+        backend: what computes the network.
         encoding: what the network sees of a flow.
         card: what the file says about itself, Markdown.
         network: in evaluation mode.
@@ -55,7 +56,6 @@ class Predictor:
         self.encoding = encoding
         self.card = card
         self.network = network.eval().requires_grad_(False)
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on CPUs
         self._threads = threads
 
     def warm_up(self) -> None:
@@ -73,8 +73,7 @@ class Predictor:
         """
         picture_CHW = network_input(onset, apex, offset, self.encoding, threads=self._threads)
         with torch.inference_mode(), _threads(self._threads):
-            picture_BCHW = torch.from_numpy(picture_CHW)[None].contiguous(memory_format=torch.channels_last)
-            probabilities = self.network(picture_BCHW)[0].softmax(0)
+            probabilities = self.network(torch.from_numpy(picture_CHW)[None])[0].softmax(0)
         return dict(zip(self.labels, probabilities.tolist(), strict=True))
 
     def predict_batch(self, triples: np.ndarray) -> np.ndarray:
