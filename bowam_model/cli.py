@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bowam_model.errors import DatasetError
+from bowam_model.errors import OptionError
 from bowam_model.labels import MEGC2019
 
 
@@ -119,10 +119,10 @@ def train(
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """`640x480` as (width, height). Raises DatasetError."""
+    """`640x480` as (width, height). Raises OptionError."""
     width, _, height = text.lower().partition("x")
     if not (width.isdigit() and height.isdigit()):
-        raise DatasetError(f"{text!r} is no size: write WIDTHxHEIGHT, such as 640x480")
+        raise OptionError(f"{text!r} is no size: write WIDTHxHEIGHT, such as 640x480")
     return int(width), int(height)
 
 

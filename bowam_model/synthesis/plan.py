@@ -12,7 +12,7 @@ from typing import Literal, TypedDict
 import msgspec
 import numpy as np
 
-from bowam_model.errors import DatasetError
+from bowam_model.errors import OptionError
 from bowam_model.labels import MEGC2019
 from bowam_model.synthesis.fields import Action
 
@@ -215,14 +215,14 @@ def plan_clip(
     """Draw a clip with `events` micro-expressions, evenly mixed over labels and strata, and the nuisances asked for.
 
     Nothing moves in the first second but the head, and movements stay 400 ms apart. The same arguments give the same
-    plan. Raises DatasetError where a word is unknown or the movements do not fit.
+    plan. Raises OptionError where a word is unknown or the movements do not fit.
     """
     for words, known in ((labels, MEGC2019), (strata, tuple(STRATA)), (nuisances, NUISANCES)):
         for word in words:
             if word not in known:
-                raise DatasetError(f"{word!r} is none of {', '.join(known)}")
+                raise OptionError(f"{word!r} is none of {', '.join(known)}")
     if not (rate_hz > 0 and seconds > 0 and events >= 0 and min(size) >= 64 and size[0] % 2 == size[1] % 2 == 0):
-        raise DatasetError("a clip needs a positive rate and length, and an even size of at least 64x64")
+        raise OptionError("a clip needs a positive rate and length, and an even size of at least 64x64")
     rng = np.random.default_rng(seed)
     has = set(nuisances).__contains__
     items: list[Item] = []
@@ -284,7 +284,7 @@ def _place(
     lengths = [item.end_ms - item.start_ms for item in items]
     spare_ms = last_ms - first_ms - sum(lengths) - gap_ms * max(len(items) - 1, 0)
     if spare_ms < 0:
-        raise DatasetError(f"{len(items)} movements do not fit into the clip: ask for more seconds or fewer events")
+        raise OptionError(f"{len(items)} movements do not fit into the clip: ask for more seconds or fewer events")
     pauses_ms = rng.dirichlet(np.ones(len(items) + 1)) * spare_ms
     placed, at_ms = [], first_ms
     for index, pause_ms in zip(rng.permutation(len(items)), pauses_ms[:-1], strict=True):

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bowam_model.cli import Label, Nuisance, Stratum, app
-from bowam_model.errors import DatasetError
+from bowam_model.errors import DatasetError, OptionError
 from bowam_model.labels import MEGC2019
 from bowam_model.synthesis import load_truth
 from bowam_model.synthesis.plan import NUISANCES, STRATA
@@ -38,7 +38,7 @@ def test_the_words_of_the_command_line_are_those_of_the_planner() -> None:
 
 def test_an_unknown_word_is_wrong_usage_and_a_bad_size_or_folder_one_clear_error(tmp_path: Path) -> None:
     assert run("synth", str(tmp_path), "--label", "joy") == 2
-    with pytest.raises(DatasetError, match="640x480"):
+    with pytest.raises(OptionError, match="640x480"):
         run("synth", str(tmp_path), "--size", "big")
     with pytest.raises(DatasetError, match="no photos"):
         run("synth", str(tmp_path), "--identities", str(tmp_path / "nobody"))

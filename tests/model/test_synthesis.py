@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from bowam_model.errors import DatasetError, ImageError
+from bowam_model.errors import DatasetError, ImageError, OptionError
 from bowam_model.synthesis import (
     ClipPlan,
     Identity,
@@ -103,11 +103,11 @@ class TestPlan:
         assert drawn.scene == Scene()
 
     def test_what_does_not_fit_or_is_unknown_is_refused_in_one_line(self) -> None:
-        with pytest.raises(DatasetError, match="10 movements do not fit"):
+        with pytest.raises(OptionError, match="10 movements do not fit"):
             plan_clip(1, seconds=3, events=9)
-        with pytest.raises(DatasetError, match="'joy' is none of negative, positive, surprise"):
+        with pytest.raises(OptionError, match="'joy' is none of negative, positive, surprise"):
             plan_clip(1, labels=["joy"])
-        with pytest.raises(DatasetError, match="even size"):
+        with pytest.raises(OptionError, match="even size"):
             plan_clip(1, size=(641, 480))
 
     def test_the_demo_shows_all_classes_two_blinks_and_a_macro(self) -> None:
