@@ -9,7 +9,7 @@ Blinks run beside all this, on the opening of the eyes alone.
 """
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from bowam_stream.messages import Candidate, Kind, Moment, Phase, event_id
 from bowam_stream.spotting.baseline import Baseline
 from bowam_stream.spotting.blinks import BlinkWatch
 from bowam_stream.spotting.pulse import Pulse
-from bowam_stream.spotting.reading import Reading, doubt, follow, read_movement, settled, strength
+from bowam_stream.spotting.reading import Reading, doubt, follow, reach, read_movement, settled, strength
 from bowam_stream.spotting.regions import EYES, NAMES
 from bowam_stream.spotting.settings import SpottingSettings
 from bowam_stream.spotting.trail import POSITIONS, Trail
@@ -39,6 +39,7 @@ class Movement:
     event_id: str | None = None  # once its provisional candidate is out
     reading: Reading | None = None
     read_ms: float = 0.0
+    busy: np.ndarray = field(default_factory=lambda: np.zeros(len(NAMES), bool))  # (R,) regions it moves, once slow
 
 
 class FaceMachine:
@@ -82,7 +83,7 @@ class FaceMachine:
         out = self._watch_slow(t) + self._watch_blinks(t)
         live = ~EYES
         for movement in self._slow:
-            live = live & _idle(movement)
+            live = live & ~movement.busy
         lengths = self._departures(t)
         self._baseline.push(t, lengths)
         self.strengths = lengths / self._baseline.sigma
@@ -130,6 +131,7 @@ class FaceMachine:
         elif offset is None and t - p.onset > s.micro_max_ms + s.confirm_ms:
             self._open, self._hot, self._free_ms = None, 0, t
             self._slow.append(movement)
+            self._rest(movement, t)
             out += self._tell(movement, reading, slow=True)
         return out
 
@@ -142,12 +144,14 @@ class FaceMachine:
             assert movement.reading is not None
             reading = follow(movement.reading, self.trail, s)
             movement.reading, movement.read_ms = reading, t
+            self._rest(movement, t)
             offset = reading.pulse.offset if reading.pulse.offset is not None else settled(reading, t, s)
+            reason = doubt(reading, self._baseline.sigma, s, slow=True)
             if offset is None and t - reading.pulse.onset > s.macro_max_ms:
                 offset = t
-            if offset is not None:
+            if reason is not None or offset is not None:
                 self._slow.remove(movement)
-                out += self._conclude(movement, reading, offset)
+                out += self._conclude(movement, reading, t if offset is None else offset)
         return out
 
     def _watch_blinks(self, t: float) -> list[Candidate]:
@@ -168,6 +172,15 @@ class FaceMachine:
                 out.append(self._candidate(self._blink_id, blink, 0.0, "final", kind="blink", offset=offset))
             self._blink_id = None
         return out
+
+    def _rest(self, movement: Movement, t: float) -> None:
+        """Watch the regions of a slow movement again where they have come to rest, up or down."""
+        assert movement.reading is not None
+        s = self._settings
+        recent = self.trail.rows[self.trail.since(t - s.rest_ms) :, POSITIONS].reshape(-1, len(NAMES), 2)
+        moving = reach(recent) > np.maximum(s.rest_noise * self._baseline.sigma, s.rest_px)
+        lengths = movement.reading.lengths_px
+        movement.busy = moving & (lengths >= _BUSY_SHARE * lengths.max())
 
     def _tell(self, movement: Movement, reading: Reading, *, slow: bool) -> list[Candidate]:
         """The provisional candidate, unless there is a doubt."""
@@ -246,9 +259,3 @@ class FaceMachine:
             quality=tuple(sorted({word for t, words in self._flaws if t >= onset.t_ns / 1e6 for word in words})),
             reason=reason,
         )
-
-
-def _idle(movement: Movement) -> np.ndarray:
-    """Regions (R,) that a slow movement leaves alone."""
-    assert movement.reading is not None
-    return movement.reading.lengths_px < _BUSY_SHARE * movement.reading.largest_px

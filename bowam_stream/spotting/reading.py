@@ -13,6 +13,7 @@ from bowam_stream.spotting.trail import BRIGHTNESS, LIDS, PLACE, POSITIONS, Trai
 _SMOOTH_MS = 12.0
 _LOOK_BACK_MS = 650.0  # the longest rise that is looked for before the trigger
 _BEFORE_TRIGGER_MS = 100.0  # how long before its trigger a movement may have peaked
+_REBOUND = 0.35  # of the height
 _PASSES = 3  # level, direction and times depend on each other
 
 
@@ -29,7 +30,7 @@ class Reading:
     lids: float  # how much of their usual opening the eyes lost
     head_px: float  # how far the head went out and came back, in the source picture at the crop's scale
     brightness: float  # change of the picture's mean, as a share
-    busy_px: float  # how far the regions went that do not count, because another movement has them
+    widest_px: float  # how far any region went, also one that does not count because a slow movement has it
     level: np.ndarray  # (R, 2) positions before the onset
     direction: np.ndarray  # (R, 2) weights that make the signal of positions
 
@@ -85,11 +86,11 @@ def read_movement(
         signal=signal,
         lengths_px=lengths,
         score=strength(lengths / sigma),
-        before_px=np.where(live, np.hypot(*np.ptp(before, axis=0).T), 0.0) if len(before) else np.zeros(len(NAMES)),
+        before_px=np.where(live, reach(before), 0.0),
         lids=_closing(rows[:, LIDS], during),
         head_px=_bow(t, rows[:, PLACE], during),
         brightness=float(np.ptp(rows[during, BRIGHTNESS])) if during.any() else 0.0,
-        busy_px=_reach(positions[during], ~live & ~EYES),
+        widest_px=float(reach(positions[during])[~EYES].max()),
         level=level,
         direction=direction * weights,
     )
@@ -126,7 +127,7 @@ def doubt(reading: Reading, sigma: np.ndarray, settings: SpottingSettings, *, sl
         "blink": s.blink_leak_px * (reading.lids > s.blink_closing),
         "nod": s.head_leak * reading.head_px,
         "flicker": s.flicker_leak_px * reading.brightness,
-        "speech": s.busy_leak * reading.busy_px,
+        "speech": s.speech_leak * reading.widest_px,
     }
     cause = max(leaks, key=lambda name: leaks[name])
     if reading.largest_px < s.min_motion_px + sum(leaks.values()):
@@ -135,6 +136,8 @@ def doubt(reading: Reading, sigma: np.ndarray, settings: SpottingSettings, *, sl
         return "too_weak"
     if reading.largest_px > s.micro_max_px and not slow:
         return "speech" if reading.mouth else "too_strong"
+    if slow and _rebounds(reading.signal[reading.t_ms > reading.pulse.onset], reading.pulse.peak):
+        return "speech" if reading.mouth else "restless"
     restless = reading.before_px - np.minimum(s.rest_noise * sigma, s.rest_px)
     if restless.max() > s.rest_share * reading.largest_px:
         return "speech" if MOUTH[np.argmax(restless)] else "restless"
@@ -147,9 +150,19 @@ def _mean(t: np.ndarray, positions: np.ndarray, start: float, stop: float) -> np
     return positions[inside].mean(axis=0) if inside.any() else positions[max(0, int(np.searchsorted(t, start)) - 1)]
 
 
-def _reach(positions: np.ndarray, which: np.ndarray) -> float:
-    """How far the farthest of some regions went; positions (N, R, 2), which (R,) bool."""
-    return float(np.hypot(*np.ptp(positions[:, which], axis=0).T).max()) if len(positions) and which.any() else 0.0
+def reach(positions: np.ndarray) -> np.ndarray:
+    """How far each region went (R,): the diagonal of the box around its positions (N, R, 2)."""
+    return np.hypot(*np.ptp(positions, axis=0).T) if len(positions) else np.zeros(positions.shape[1])
+
+
+def _rebounds(signal: np.ndarray, height: float) -> bool:
+    """Whether the signal falls and rises again by a good part of its height: an expression goes up and down once."""
+    highest = np.maximum.accumulate(signal)
+    fallen = np.flatnonzero(highest - signal > _REBOUND * height)
+    if not len(fallen):
+        return False
+    rest = signal[fallen[0] :]
+    return bool((rest - np.minimum.accumulate(rest) > _REBOUND * height).any())
 
 
 def _closing(opening: np.ndarray, during: np.ndarray) -> float:

@@ -25,7 +25,7 @@ class SpottingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     blink_closing: float = 0.25  # eyes that lose this share of their usual opening blink
     blink_leak_px: float = 0.5  # how far a blink may seem to move the rest of the face
     head_leak: float = 0.15  # share of the head's way out and back that may be left in the regions
-    busy_leak: float = 0.15  # share of the motion of talking or of a slow movement that may be left elsewhere
+    speech_leak: float = 0.15  # share of the widest motion on the face, talking mostly, that may be seen elsewhere
     flicker_leak_px: float = 2.0  # motion that a change of brightness by its whole may fake
 
     reference_ms: tuple[float, float] = (420.0, 120.0)  # the past against which motion is seen: from, to before now
