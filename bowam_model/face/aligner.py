@@ -3,22 +3,19 @@
 Everything depends on the pictures and their media times alone, so that a replay gives the same bits.
 """
 
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-import cv2
 import msgspec
 import numpy as np
 
-from bowam_model.errors import ImageError
-from bowam_model.face.geometry import CROP_PX, RIGID, TEMPLATE, crop_face, head_pose, map_points, similarity
-from bowam_model.face.likeness import difference, is_cut, is_other_person, look_at_face, look_at_picture
+from bowam_model.face.geometry import CROP_PX
+from bowam_model.face.likeness import difference, is_cut, is_other_person, look_at_picture
 from bowam_model.face.mesh import Box, FaceFinder, FaceMesh
+from bowam_model.face.portrait import AlignedFace, SeenFace, describe, see_face, to_rgb
 from bowam_model.face.steady import SteadyTransform
 
 _NS_PER_MS = 1_000_000
-_RIGHT_CHEEK, _LEFT_CHEEK = 234, 454  # Face Mesh points at the edges of the face
 _SAME_PLACE = 0.6  # face widths between two pictures: further away it is another face
 _SAME_SIZE = 1.5
 
@@ -38,33 +35,6 @@ class FaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     speed_cutoff_hz: float = 2.0
 
 
-@dataclass(frozen=True, eq=False)
-class AlignedFace:
-    """One face of one picture."""
-
-    track: int  # the person, from 0; a cut or another person starts a new one
-    crop: np.ndarray  # uint8 (240, 240) grey
-    landmarks: np.ndarray  # float32 (468, 2): Face Mesh points as x, y in pixels of `crop`
-    transform: np.ndarray  # float64 (2, 3): source pixels (x, y, 1) -> crop pixels
-    sharpness: float  # variance of the Laplacian of the crop, grey levels squared
-    yaw_deg: float  # see geometry.head_pose
-    pitch_deg: float
-    roll_deg: float
-    size_px: float  # width of the face in the source picture
-    confidence: float  # 0.5..1 from MediaPipe's face detector when it last looked; 0 if it saw no face there
-
-
-@dataclass(frozen=True, eq=False)
-class _Seen:
-    """A face in one picture, before it is known whose."""
-
-    points: np.ndarray  # float64 (468, 3), pixels of the picture
-    transform: np.ndarray  # float64 (2, 3), as measured
-    likeness: np.ndarray | None
-    centre: np.ndarray
-    size_px: float
-
-
 class _Track:
     """One person: what is remembered from picture to picture."""
 
@@ -76,7 +46,7 @@ class _Track:
         self.confidence = 0.0
         self.looked_ns: int | None = None  # when the detector last looked
         self.seen_ns = 0
-        self.last: _Seen | None = None
+        self.last: SeenFace | None = None
 
 
 class FaceAligner:
@@ -121,7 +91,14 @@ class FaceAligner:
         for face, track in zip(seen, tracks, strict=True):
             track.seen_ns, track.last = t_ns, face
         aligned = [
-            _describe(track, image, face, track.steady.push(face.transform, t_ns), self._settings.crop_px)
+            describe(
+                image,
+                face,
+                track.steady.push(face.transform, t_ns),
+                track=track.number,
+                confidence=track.confidence,
+                crop_px=self._settings.crop_px,
+            )
             for face, track in zip(seen, tracks, strict=True)
         ]
         return tuple(sorted(aligned, key=lambda face: -face.size_px))
@@ -141,7 +118,7 @@ class FaceAligner:
         self._mesh.forget()
         self._following = False
 
-    def _new_track(self, face: _Seen, known: list[_Track | None]) -> _Track:
+    def _new_track(self, face: SeenFace, known: list[_Track | None]) -> _Track:
         """A new person, who takes the place of whoever was there."""
         self._tracks = [old for old in self._tracks if old in known or _apart(face, old) >= _SAME_PLACE]
         track = _Track(self._next_number, self._settings)
@@ -149,7 +126,7 @@ class FaceAligner:
         self._tracks.append(track)
         return track
 
-    def _see(self, rgb: np.ndarray) -> list[_Seen]:
+    def _see(self, rgb: np.ndarray) -> list[SeenFace]:
         shown = rgb
         if not self._following:
             boxes = self._finder.find(rgb)
@@ -160,7 +137,7 @@ class FaceAligner:
                 shown = _spotlight(rgb, self._most_prominent(boxes, rgb.shape), boxes)
         found = self._mesh.find(shown)
         self._following = bool(found)
-        return [_see_face(rgb, points) for points in found]
+        return [see_face(rgb, points) for points in found]
 
     def _most_prominent(self, boxes: list[Box], shape: tuple[int, ...]) -> Box:
         """A face that was followed a moment ago, or else the one that is large and central."""
@@ -176,7 +153,7 @@ class FaceAligner:
 
         return max(boxes, key=weight)
 
-    def _recognise(self, seen: list[_Seen], picture_change: float) -> list[_Track | None]:
+    def _recognise(self, seen: list[SeenFace], picture_change: float) -> list[_Track | None]:
         """For each face its track, None for a person who was not seen a moment ago."""
         free = list(self._tracks)
         known: list[_Track | None] = []
@@ -186,7 +163,7 @@ class FaceAligner:
             known.append(None if track is None or _is_stranger(face, track, picture_change) else track)
         return known
 
-    def _look(self, rgb: np.ndarray, seen: list[_Seen], tracks: list[_Track], t_ns: int) -> None:
+    def _look(self, rgb: np.ndarray, seen: list[SeenFace], tracks: list[_Track], t_ns: int) -> None:
         """Now and then, let the detector say how face-like the followed faces are."""
         every_ns = int(self._settings.look_every_ms * _NS_PER_MS)
         if not any(track.looked_ns is None or t_ns - track.looked_ns >= every_ns for track in tracks):
@@ -197,55 +174,14 @@ class FaceAligner:
             track.confidence, track.looked_ns = max(here, default=0.0), t_ns
 
 
-def _sharpness(crop: np.ndarray) -> float:
-    """Variance of the Laplacian."""
-    edges = cv2.Laplacian(crop, cv2.CV_16S)
-    mean = float(edges.sum(dtype=np.int64)) / edges.size
-    return float(cv2.norm(edges, cv2.NORM_L2SQR)) / edges.size - mean**2
-
-
-def align_still(image: np.ndarray) -> AlignedFace | None:
-    """The largest face of one photo, uint8 (H, W) or (H, W, 3) RGB, without any memory; None if there is none."""
-    rgb = to_rgb(image)
-    mesh = FaceMesh(max_faces=4, still=True)
-    try:
-        seen = [_see_face(image, points) for points in mesh.find(rgb)]
-    finally:
-        mesh.close()
-    if not seen:
-        return None
-    face = max(seen, key=lambda face: face.size_px)
-    track = _Track(0, FaceSettings())
-    track.confidence = 1.0
-    return _describe(track, image, face, face.transform, CROP_PX)
-
-
-def to_rgb(image: np.ndarray) -> np.ndarray:
-    """`image` as contiguous RGB, uint8 (H, W, 3). Raise ImageError if it is no picture."""
-    if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
-        raise ImageError(f"a picture must be uint8 (H, W) or (H, W, 3), not {image.dtype} {image.shape}")
-    return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else np.ascontiguousarray(image)
-
-
-def _see_face(image: np.ndarray, points: np.ndarray) -> _Seen:
-    transform = similarity(points[RIGID, :2], TEMPLATE[:, :2])
-    return _Seen(
-        points=points,
-        transform=transform,
-        likeness=look_at_face(image, transform),
-        centre=points[:, :2].mean(axis=0),
-        size_px=float(np.linalg.norm(points[_LEFT_CHEEK, :2] - points[_RIGHT_CHEEK, :2])),
-    )
-
-
-def _apart(face: _Seen, track: _Track) -> float:
+def _apart(face: SeenFace, track: _Track) -> float:
     """Distance in face widths to where the track was last; infinite if the face is much larger or smaller."""
     if track.last is None or not 1 / _SAME_SIZE < face.size_px / track.last.size_px < _SAME_SIZE:
         return float("inf")
     return float(np.linalg.norm(face.centre - track.last.centre) / track.last.size_px)
 
 
-def _is_stranger(face: _Seen, track: _Track, picture_change: float) -> bool:
+def _is_stranger(face: SeenFace, track: _Track, picture_change: float) -> bool:
     if track.last is None or track.last.likeness is None or face.likeness is None:
         return False
     return is_other_person(difference(face.likeness, track.last.likeness), picture_change)
@@ -266,20 +202,3 @@ def _window(box: Box, grow: float, shape: tuple[int, ...]) -> tuple[slice, slice
     left, top = np.maximum(box.centre - half, 0).astype(int)
     right, bottom = np.minimum(box.centre + half, [shape[1], shape[0]]).astype(int)
     return slice(top, max(bottom, top)), slice(left, max(right, left))
-
-
-def _describe(track: _Track, image: np.ndarray, face: _Seen, transform: np.ndarray, crop_px: int) -> AlignedFace:
-    crop = crop_face(image, transform, crop_px)
-    yaw, pitch, roll = head_pose(face.points[RIGID])
-    return AlignedFace(
-        track=track.number,
-        crop=crop,
-        landmarks=map_points(face.points[:, :2], transform).astype(np.float32),
-        transform=transform,
-        sharpness=_sharpness(crop),
-        yaw_deg=yaw,
-        pitch_deg=pitch,
-        roll_deg=roll,
-        size_px=face.size_px,
-        confidence=track.confidence,
-    )

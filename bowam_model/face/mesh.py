@@ -22,7 +22,7 @@ POINTS = 468
 # A serialised NormalizedLandmark is 17 bytes: length prefix, then tag + float32 for x, y and z. Reading the whole list
 # at once takes 0.01 ms; asking each protobuf object for its attributes takes 0.2 ms, a tenth of the mesh itself.
 _LANDMARK = np.dtype({"names": ["x", "y", "z"], "formats": ["<f4"] * 3, "offsets": [3, 8, 13], "itemsize": 17})
-_NOISE = re.compile(rb"INFO: Created TensorFlow Lite|WARNING: All log messages before absl|[IW]0000 |[IW]\d{4} ")
+_NOISE = re.compile(rb"INFO: Created TensorFlow Lite|WARNING: All log messages before absl|[IW]\d{4} ")
 _BLACK = np.zeros((64, 64, 3), np.uint8)
 
 

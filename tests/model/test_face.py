@@ -198,6 +198,16 @@ def test_a_photo_is_aligned_to_the_template(neutral: np.ndarray) -> None:
 
 
 @pytest.mark.media
+def test_a_larger_crop_shows_the_same_part_of_the_face(neutral: np.ndarray) -> None:
+    """Twice the side: twice the coordinates."""
+    with FaceAligner() as small, FaceAligner(FaceSettings(crop_px=480)) as large:
+        (a,), (b,) = small.align(neutral, 0), large.align(neutral, 0)
+    assert b.crop.shape == (480, 480)
+    np.testing.assert_allclose(b.landmarks, 2 * a.landmarks, rtol=1e-6)
+    np.testing.assert_allclose(b.transform, 2 * a.transform)
+
+
+@pytest.mark.media
 def test_alignment_undoes_rotation_scale_and_grey(neutral: np.ndarray) -> None:
     """The same face turned in the picture, larger and without colour gives the same crop."""
     upright = align_still(neutral)
