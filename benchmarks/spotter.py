@@ -7,6 +7,7 @@ import cv2
 from benchmarks.clips import aligned_frames
 from benchmarks.measure import Row, Spread, in_turn, ratio, report
 from bowam_model.flow import farneback
+from bowam_stream.messages import AlignedFrame, Hello
 from bowam_stream.spotting import Spotter, SpottingSettings
 
 SECONDS = 4.0
@@ -18,12 +19,12 @@ def run() -> None:
     for rate_hz in (30.0, 60.0, 100.0, 200.0):
         hello, frames = aligned_frames(rate_hz, SECONDS)
 
-        def spot(hello=hello, frames=frames) -> None:
+        def spot(hello: Hello = hello, frames: tuple[AlignedFrame, ...] = frames) -> None:
             spotter = Spotter(SpottingSettings(), hello)
             for frame in frames:
                 spotter.push(frame)
 
-        def flow(frames=frames) -> None:
+        def flow(frames: tuple[AlignedFrame, ...] = frames) -> None:
             for a, b in pairwise(frames[:21]):
                 farneback(a.faces[0].crop, b.faces[0].crop)
 

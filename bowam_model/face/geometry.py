@@ -64,7 +64,7 @@ def crop_face(image: np.ndarray, transform: np.ndarray, crop_px: int = CROP_PX) 
     source_px = 1.0 / float(np.hypot(transform[0, 0], transform[1, 0]))  # source pixels per crop pixel
     factor = max(1, int(source_px))
     corners = np.array([[0, 0], [crop_px, 0], [0, crop_px], [crop_px, crop_px]]) - 0.5
-    seen = (corners - shift) @ np.linalg.inv(linear).T
+    seen = (corners - shift) @ inverse(linear).T
     # Starting at a multiple of the factor, so that a pixel is always reduced together with the same neighbours.
     x0, y0 = np.maximum(np.floor(seen.min(axis=0) / factor - 2) * factor, 0).astype(int)
     x1, y1 = np.ceil(seen.max(axis=0) + 2 * factor).astype(int)
@@ -82,6 +82,12 @@ def crop_face(image: np.ndarray, transform: np.ndarray, crop_px: int = CROP_PX) 
     origin = np.array([x0, y0]) + (factor - 1) / 2
     reduced = np.column_stack([linear * factor, shift + linear @ origin])
     return cv2.warpAffine(grey, reduced, (crop_px, crop_px), flags=cv2.INTER_LINEAR)
+
+
+def inverse(matrix: np.ndarray) -> np.ndarray:
+    """Inverse of a 2 x 2 matrix; LAPACK takes 0.2 ms for it beside other work, a tenth of Face Mesh."""
+    (a, b), (c, d) = matrix.tolist()
+    return np.array([[d, -b], [-c, a]]) / (a * d - b * c)
 
 
 def map_points(points: np.ndarray, transform: np.ndarray) -> np.ndarray:

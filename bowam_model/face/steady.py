@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bowam_model.face.geometry import CROP_PX
+from bowam_model.face.geometry import CROP_PX, inverse
 
 _NS_PER_SECOND = 1_000_000_000
 _CENTRE = np.array([CROP_PX / 2, CROP_PX / 2])
@@ -49,12 +49,12 @@ def _share(cutoff_hz: float, dt_s: float) -> float:
 
 
 def _to_state(transform: np.ndarray) -> np.ndarray:
-    linear = np.linalg.inv(transform[:, :2])
+    linear = inverse(transform[:, :2])
     centre = linear @ (_CENTRE - transform[:, 2])
     return np.concatenate([centre, _ARM_PX * linear[:, 0]])
 
 
 def _to_transform(state: np.ndarray) -> np.ndarray:
     (x, y), (c, s) = state[:2], state[2:] / _ARM_PX
-    linear = np.linalg.inv(np.array([[c, -s], [s, c]]))
+    linear = inverse(np.array([[c, -s], [s, c]]))
     return np.column_stack([linear, _CENTRE - linear @ (x, y)])

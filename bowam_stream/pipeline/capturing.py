@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack
 
+import cv2
 import msgspec
 
 from bowam_model.face import FaceAligner
@@ -180,6 +181,7 @@ def run_capture(
     it was stopped before there was anything to end.
     Raises SourceError, AddressInUse, TransportError.
     """
+    cv2.setNumThreads(1)  # its pictures are too small to share, and a camera may have one core
     source = open_source(spec, config.source)
     lossless = not (source.live or as_live)
     metrics = CaptureMetrics([camera])
