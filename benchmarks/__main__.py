@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-SUITES = ("capture", "spotter", "network", "latency", "spotting")
+SUITES = ("capture", "spotter", "network", "latency", "spotting", "memory")
 
 
 def main() -> int:
