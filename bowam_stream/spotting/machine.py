@@ -26,6 +26,7 @@ _APEX_SURE = 0.85  # of the peak: once the signal has fallen below, the apex is 
 _APEX_WAIT_MS = 90.0  # or once nothing higher has come for so long
 _HOT_FRAMES = 2  # over the threshold in a row: one frame alone is a damaged picture
 _BUSY_SHARE = 0.25  # of the largest region's motion: a region that a slow movement moves by more is not watched
+_HELD_MS = 350.0  # a movement that has stood still for so long is not a brief one
 _SLOW_STEP_MS = 100.0  # how often a slow movement is read
 _NAMES_KEPT = 64  # onsets of the last events; more can't fall within the longest movement
 
@@ -125,13 +126,15 @@ class FaceMachine:
         if movement.event_id is None and (fallen or t - p.apex > _APEX_WAIT_MS):
             out += self._tell(movement, reading, slow=False)
         offset = p.offset if p.offset is not None else settled(reading, t, s)
-        if offset is not None and t - offset >= s.confirm_ms:
+        if offset is not None and t - offset >= (s.mouth_confirm_ms if reading.mouth else s.confirm_ms):
             self._open, self._hot, self._free_ms = None, 0, offset
             out += self._conclude(movement, reading, offset)
-        elif offset is None and t - p.onset > s.micro_max_ms + s.confirm_ms:
+            return out
+        movement.busy = self._busy(reading, t)
+        held = t - p.onset > _HELD_MS and not movement.busy.any()
+        if offset is None and (held or t - p.onset > s.micro_max_ms + s.confirm_ms):
             self._open, self._hot, self._free_ms = None, 0, t
             self._slow.append(movement)
-            self._rest(movement, t)
             out += self._tell(movement, reading, slow=True)
         return out
 
@@ -144,7 +147,7 @@ class FaceMachine:
             assert movement.reading is not None
             reading = follow(movement.reading, self.trail, s)
             movement.reading, movement.read_ms = reading, t
-            self._rest(movement, t)
+            movement.busy = self._busy(reading, t)
             offset = reading.pulse.offset if reading.pulse.offset is not None else settled(reading, t, s)
             reason = doubt(reading, self._baseline.sigma, s, slow=True)
             if offset is None and t - reading.pulse.onset > s.macro_max_ms:
@@ -173,14 +176,13 @@ class FaceMachine:
             self._blink_id = None
         return out
 
-    def _rest(self, movement: Movement, t: float) -> None:
-        """Watch the regions of a slow movement again where they have come to rest, up or down."""
-        assert movement.reading is not None
+    def _busy(self, reading: Reading, t: float) -> np.ndarray:
+        """Regions (R,) bool that this movement has moved and that have not come to rest since, up or down."""
         s = self._settings
-        recent = self.trail.rows[self.trail.since(t - s.rest_ms) :, POSITIONS].reshape(-1, len(NAMES), 2)
-        moving = reach(recent) > np.maximum(s.rest_noise * self._baseline.sigma, s.rest_px)
-        lengths = movement.reading.lengths_px
-        movement.busy = moving & (lengths >= _BUSY_SHARE * lengths.max())
+        recent = self.trail.rows[self.trail.since(t - _HELD_MS) :, POSITIONS].reshape(-1, len(NAMES), 2)
+        noise = np.minimum(s.rest_noise * self._baseline.sigma, s.rest_px)
+        moving = reach(recent) > np.maximum(noise, s.rest_share * reading.lengths_px)
+        return moving & (reading.lengths_px >= _BUSY_SHARE * reading.largest_px)
 
     def _tell(self, movement: Movement, reading: Reading, *, slow: bool) -> list[Candidate]:
         """The provisional candidate, unless there is a doubt."""

@@ -26,7 +26,8 @@ class Reading:
     signal: np.ndarray  # (N,) motion along the movement's direction over all live regions, noise units
     lengths_px: np.ndarray  # (R,) motion of the live regions at the apex
     score: float  # root mean square of the two strongest regions at the apex, noise units
-    before_px: np.ndarray  # (R,) how far the regions went in the time of rest before the onset
+    before_px: np.ndarray  # (R,) how far the live regions went in the time of rest before the onset
+    after_px: np.ndarray  # (R,) and since the offset
     lids: float  # how much of their usual opening the eyes lost
     head_px: float  # how far the head went out and came back, in the source picture at the crop's scale
     brightness: float  # change of the picture's mean, as a share
@@ -87,6 +88,7 @@ def read_movement(
         lengths_px=lengths,
         score=strength(lengths / sigma),
         before_px=np.where(live, reach(before), 0.0),
+        after_px=np.where(live, reach(positions[t > end + _SMOOTH_MS]), 0.0),
         lids=_closing(rows[:, LIDS], during),
         head_px=_bow(t, rows[:, PLACE], during),
         brightness=float(np.ptp(rows[during, BRIGHTNESS])) if during.any() else 0.0,
@@ -138,7 +140,8 @@ def doubt(reading: Reading, sigma: np.ndarray, settings: SpottingSettings, *, sl
         return "speech" if reading.mouth else "too_strong"
     if slow and _rebounds(reading.signal[reading.t_ms > reading.pulse.onset], reading.pulse.peak):
         return "speech" if reading.mouth else "restless"
-    restless = reading.before_px - np.minimum(s.rest_noise * sigma, s.rest_px)
+    around = reading.before_px if slow else np.maximum(reading.before_px, reading.after_px)
+    restless = around - np.minimum(s.rest_noise * sigma, s.rest_px)
     if restless.max() > s.rest_share * reading.largest_px:
         return "speech" if MOUTH[np.argmax(restless)] else "restless"
     return None

@@ -17,10 +17,11 @@ class SpottingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     micro_max_px: float = 4.0  # brief and stronger is speech or a gesture, not a micro-expression
     blink_max_ms: float = 1_000.0  # eyes closed for longer count as a blink that ended here
     rest_ms: float = 250.0  # an expression comes out of rest: how long before its onset the face is looked at
-    rest_share: float = 0.4  # of the movement: what may have moved in that time,
+    rest_share: float = 0.25  # of the movement: what may have moved in that time, and again after its offset,
     rest_noise: float = 5.0  # beyond so many times the noise,
     rest_px: float = 0.4  # but never beyond more than this
-    confirm_ms: float = 80.0  # how long its end is watched before it is final
+    confirm_ms: float = 80.0  # how long its end is watched before it is final,
+    mouth_confirm_ms: float = 120.0  # and where the mouth moved most: the next syllable may come
 
     blink_closing: float = 0.25  # eyes that lose this share of their usual opening blink
     blink_leak_px: float = 0.5  # how far a blink may seem to move the rest of the face
