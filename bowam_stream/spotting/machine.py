@@ -155,6 +155,8 @@ class FaceMachine:
             if reason is not None or offset is not None:
                 self._slow.remove(movement)
                 out += self._conclude(movement, reading, t if offset is None else offset)
+                if self._open is not None and self._open.event_id is None:
+                    self._open, self._hot, self._free_ms = None, 0, t  # it was the way back
         return out
 
     def _watch_blinks(self, t: float) -> list[Candidate]:
@@ -188,8 +190,18 @@ class FaceMachine:
         """The provisional candidate, unless there is a doubt."""
         if movement.event_id is not None or doubt(reading, self._baseline.sigma, self._settings, slow=slow):
             return []
+        if any(self._returns(other, reading) for other in self._slow if other is not movement):
+            return []
         movement.event_id = self._name(reading.pulse.onset)
         return [self._candidate(movement.event_id, reading.pulse, reading.score, "provisional")]
+
+    def _returns(self, slow: Movement, reading: Reading) -> bool:
+        """Whether a new movement is but the way back of a slow one."""
+        assert slow.reading is not None
+        now = self.trail.rows[-1, POSITIONS].reshape(len(NAMES), 2)
+        height = float(((now - slow.reading.level) * slow.reading.direction).sum())
+        shared = slow.reading.lengths_px[np.argmax(reading.lengths_px)] >= _BUSY_SHARE * slow.reading.largest_px
+        return bool(shared) and height < _APEX_SURE * slow.reading.pulse.peak
 
     def _conclude(self, movement: Movement, reading: Reading, offset: float) -> list[Candidate]:
         s = self._settings
