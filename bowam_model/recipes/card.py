@@ -32,7 +32,8 @@ accuracy on real data is claimed.**
 
 ## Recipe
 One command: `bowam train --identities FOLDER --out bowam-nano.safetensors`. The number of epochs was fixed beforehand;
-no epoch was chosen by its score.
+no epoch was chosen by its score. Held out are people, not the way they are animated: the figures say how the network
+does on faces that it never saw, and nothing about real expressions.
 """
 LIMITS = """\
 ## Limits

@@ -58,7 +58,7 @@ def split_people(paths: Sequence[Path], recipe: ShippedRecipe) -> dict[str, list
     order = np.random.default_rng(recipe.seed).permutation(len(paths))
     test = max(1, round(recipe.test_people * len(paths)))
     validation = max(1, round(recipe.validation_people * len(paths)))
-    parts = {"test": order[:test], "validation": order[test : test + validation], "train": order[test + validation :]}
+    parts = {"train": order[test + validation :], "validation": order[test : test + validation], "test": order[:test]}
     return {part: [paths[i] for i in sorted(chosen)] for part, chosen in parts.items()}
 
 
