@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 import bowam_stream
-from bowam_model.cli import synth
+from bowam_model.cli import synth, train
 from bowam_stream import logs
 from bowam_stream.cli.capture import capture
 from bowam_stream.cli.demo import demo
@@ -29,7 +29,7 @@ WATCH, PIECES, MODEL = "Watch", "The two processes", "Model and data"
 for panel, commands in (
     (WATCH, (demo, replay, live, subscribe)),
     (PIECES, (capture, worker, doctor)),
-    (MODEL, (synth,)),
+    (MODEL, (synth, train)),
 ):
     for command in commands:
         app.command(rich_help_panel=panel)(command)
