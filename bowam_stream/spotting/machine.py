@@ -214,6 +214,8 @@ class FaceMachine:
         reason = "too_short" if duration_ms < s.micro_min_ms else doubt(reading, self._baseline.sigma, s, slow=slow)
         if reason is None and not slow and self._rate_hz is not None and self._rate_hz < s.min_rate_hz:
             reason = "frame_rate"
+        if reason is None and not slow and self.trail.t_ms[-1] - p.onset > s.crops_ms:
+            reason = "restless"  # it came to rest too late to tell what it was: its pictures are gone
         if reason is not None:
             return [self._retract(movement, reading, reason)]
         kind: Kind = "macro" if slow else "micro"

@@ -35,7 +35,7 @@ class SpottingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     noise_floor_px: float = 0.04  # what a region's noise is never taken to be below
     noise_prior_px: float = 0.08  # what it is taken to be during warm-up
 
-    min_spacing_ms: float = 9.0  # frames that come closer are skipped: more samples bring nothing
+    min_spacing_ms: float = 7.5  # frames that come closer are skipped: more samples bring nothing
     low_rate_hz: float = 59.0  # below, events say "low_frame_rate" (59.94 Hz is 60)
     min_rate_hz: float = 23.9  # below, no micro-expression is claimed (23.976 Hz is 24)
     lost_ms: float = 150.0  # a face unseen, or a stream silent, for longer ends what was going on

@@ -37,7 +37,7 @@ class FaceSpotter:
         self._follower = Follower()
         self.machine = FaceMachine(settings, hello.camera, hello.session, track)
         self._crops: deque[tuple[int, int, Face]] = deque()  # t_ns, frame, face
-        self.seen_ns = 0
+        self.seen_ns: int | None = None
         self.used_ns = -(1 << 62)
 
     def push(self, frame: AlignedFrame, face: Face, flaws: tuple[str, ...], rate_hz: float | None) -> list[Candidate]:
@@ -57,6 +57,10 @@ class FaceSpotter:
         while t_ns - self._crops[0][0] > self._settings.crops_ms * NS_PER_MS:
             self._crops.popleft()
         return [self._with_triple(c) for c in self.machine.push(frame.moment, row, flaws, rate_hz)]
+
+    def stop(self, reason: str) -> list[Candidate]:
+        """Close what is open: nothing more will come of this face."""
+        return [self._with_triple(c) for c in self.machine.stop(reason)]
 
     def _with_triple(self, candidate: Candidate) -> Candidate:
         if candidate.kind != "micro" or candidate.offset is None:
@@ -82,52 +86,54 @@ class Spotter:
     def push(self, frame: AlignedFrame) -> list[Candidate]:
         """What this frame makes known, oldest first."""
         candidates: list[Candidate] = []
-        gap_ns = self._watch_time(frame)
-        rate_hz = self._rate_hz()
-        flaws = self._flaws(frame, gap_ns, rate_hz)
-        if gap_ns > self._settings.lost_ms * NS_PER_MS:
+        step_ns, lost, rate_hz = self._watch_time(frame)
+        flaws = self._flaws(frame, rate_hz)
+        if step_ns > self._settings.lost_ms * NS_PER_MS and (lost or _late(step_ns, rate_hz)):
             candidates += self._drop(set(self._faces), "gap")
         for face in frame.faces:
             spotter = self._faces.get(face.track)
             if spotter is None:
                 spotter = self._faces[face.track] = FaceSpotter(self._settings, self._hello, face.track)
-            candidates += spotter.push(frame, face, flaws, rate_hz)
+            unseen_ns = 0 if spotter.seen_ns is None else frame.moment.t_ns - spotter.seen_ns
+            gap = lost or _late(unseen_ns, rate_hz)
+            candidates += spotter.push(frame, face, (*flaws, "gap") if gap else flaws, rate_hz)
         oldest_ns = frame.moment.t_ns - self._settings.lost_ms * NS_PER_MS
-        candidates += self._drop({k for k, f in self._faces.items() if f.seen_ns < oldest_ns}, "face_lost")
+        candidates += self._drop(
+            {k for k, f in self._faces.items() if f.seen_ns is not None and f.seen_ns < oldest_ns}, "face_lost"
+        )
         self.trace = tuple(self._row(frame, face.track) for face in frame.faces)
         return candidates
 
     def finish(self, end: EndOfStream) -> list[Candidate]:
         """Close what is open at the end of the stream."""
-        return self._drop(set(self._faces), "end_of_stream")
+        return [
+            msgspec.structs.replace(c, quality=tuple(sorted({*c.quality, *end.quality})))
+            for c in self._drop(set(self._faces), "end_of_stream")
+        ]
 
     def _drop(self, tracks: set[int], reason: str) -> list[Candidate]:
-        return [c for track in sorted(tracks) for c in self._faces.pop(track).machine.stop(reason)]
+        return [c for track in sorted(tracks) for c in self._faces.pop(track).stop(reason)]
 
-    def _watch_time(self, frame: AlignedFrame) -> int:
-        """Time since the last frame if that is more than a frame period or a message was lost, else 0."""
+    def _watch_time(self, frame: AlignedFrame) -> tuple[int, bool, float | None]:
+        """Time since the last frame, whether messages were lost in between, and frames per second before it.
+
+        The rate is as announced while too few frames have come to tell.
+        """
         last, self._last = self._last, frame
-        if last is None:
-            return 0
-        step_ns = frame.moment.t_ns - last.moment.t_ns
-        rate_hz = self._rate_hz()
-        self._periods_ns.append(step_ns)
-        late = rate_hz is not None and step_ns > _GAP * NS_PER_SECOND / rate_hz
-        return step_ns if late or frame.seq != last.seq + 1 else 0
-
-    def _rate_hz(self) -> float | None:
-        """Frames per second as they come, or as announced while too few have come to tell."""
+        rate_hz = self._hello.rate_hz
         if len(self._periods_ns) > _PERIODS // 4:
-            return NS_PER_SECOND / max(float(np.median(self._periods_ns)), 1.0)
-        return self._hello.rate_hz
+            rate_hz = NS_PER_SECOND / max(float(np.median(self._periods_ns)), 1.0)
+        if last is None:
+            return 0, False, rate_hz
+        step_ns = frame.moment.t_ns - last.moment.t_ns
+        self._periods_ns.append(step_ns)
+        return step_ns, frame.seq != last.seq + 1, rate_hz
 
-    def _flaws(self, frame: AlignedFrame, gap_ns: int, rate_hz: float | None) -> tuple[str, ...]:
-        found = {*self._hello.quality, *frame.quality}
-        if gap_ns:
-            found.add("gap")
-        if rate_hz is not None and rate_hz < self._settings.low_rate_hz:
-            found.add("low_frame_rate")
-        return tuple(sorted(found))
+    def _flaws(self, frame: AlignedFrame, rate_hz: float | None) -> tuple[str, ...]:
+        slow = rate_hz is not None and rate_hz < self._settings.low_rate_hz
+        return (
+            (*self._hello.quality, *frame.quality, "low_frame_rate") if slow else (*self._hello.quality, *frame.quality)
+        )
 
     def _row(self, frame: AlignedFrame, track: int) -> TraceRow:
         machine = self._faces[track].machine
@@ -147,3 +153,8 @@ def _place(face: Face) -> np.ndarray:
     scale = float(np.hypot(face.transform[0, 0], face.transform[1, 0]))
     middle = np.linalg.solve(face.transform[:, :2], np.array([120.0, 84.0]) - face.transform[:, 2])
     return middle * scale
+
+
+def _late(step_ns: int, rate_hz: float | None) -> bool:
+    """Whether a time between two frames means that one is missing."""
+    return rate_hz is not None and step_ns > _GAP * NS_PER_SECOND / rate_hz

@@ -340,3 +340,27 @@ def test_a_frame_without_a_face_has_no_trace() -> None:
 def test_an_unknown_setting_is_an_error() -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"treshold": 4.0}, SpottingSettings)
+
+
+def test_a_movement_whose_end_was_seen_is_final_even_if_the_stream_ends_before_it_is_sure() -> None:
+    frames, found = brow_raise_100()
+    last = found[-1][1].offset
+    assert last is not None
+    closed = spot(frames[: last.frame + 5])[-1][1]
+    assert (closed.phase, closed.kind) == ("final", "micro")
+    assert closed.triple is not None
+
+
+def test_what_was_only_learnt_at_the_end_is_said_of_what_is_closed_there() -> None:
+    frames, _ = brow_raise_100()
+    spotter = Spotter(SpottingSettings(), Hello(camera="cam", session="s", source="test", rate_hz=100.0))
+    for frame in frames[:152]:
+        spotter.push(frame)
+    end = EndOfStream(camera="cam", session="s", seq=152, frames=152, quality=("truncated",))
+    assert all("truncated" in c.quality for c in spotter.finish(end))
+
+
+def test_a_face_that_is_away_for_a_moment_marks_the_event() -> None:
+    frames, _ = brow_raise_100()
+    away = [msgspec.structs.replace(f, faces=()) if 144 <= f.moment.frame <= 146 else f for f in frames]
+    assert "gap" in spot(away)[-1][1].quality
