@@ -194,7 +194,8 @@ def test_help_and_version_need_no_heavy_import() -> None:
     """`bowam --help` answers at once: neither torch nor mediapipe nor OpenCV is loaded for it."""
     code = (
         "import sys; from bowam_stream.cli.app import app\n"
-        "heavy = {'torch', 'mediapipe', 'cv2', 'plotly', 'av', 'zmq'} & set(sys.modules); sys.exit(', '.join(heavy) or 0)"
+        "heavy = {'torch', 'mediapipe', 'cv2', 'plotly', 'av', 'zmq'} & set(sys.modules)\n"
+        "sys.exit(', '.join(heavy) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
