@@ -1,7 +1,10 @@
 """`python -m benchmarks [SUITE ...]`: all suites, or those that are named. See README.md for the contract."""
 
 import importlib
+import os
 import sys
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as in every `bowam` process
 
 SUITES = ("capture", "spotter", "network", "latency", "spotting", "memory")
 

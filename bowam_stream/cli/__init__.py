@@ -13,6 +13,9 @@ from bowam_stream.pipeline.supervisor import CRASHED, ERROR_PREFIX, FAILED
 
 def main() -> None:
     """Entry point of `bowam`."""
+    # Before NumPy is loaded. Our matrices are small: threads of OpenBLAS double the cost of the spotter, and how many
+    # there are must not depend on the machine, since it changes the last bits.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     from bowam_stream.cli.app import app
 
     try:
