@@ -72,7 +72,7 @@ def load_config(path: Path | None) -> Config:
         return decode(path.read_bytes(), type=Config)
     except OSError as error:
         raise ConfigError(f"can't read {path}: {error.strerror}") from None
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # ValidationError is a DecodeError
         raise ConfigError(f"{path}: {error}") from None
 
 

@@ -8,10 +8,10 @@ with FaceAligner() as aligner:
 """
 
 from bowam_stream.capture.grabber import Backoff, Grabbed, GrabberSettings, LiveGrabber
-from bowam_stream.capture.opening import open_source
+from bowam_stream.capture.opening import is_camera, open_source
 from bowam_stream.capture.pacing import Pacer
 from bowam_stream.capture.pattern import draw_frame_number, read_frame_number
-from bowam_stream.capture.source import Clocks, Source, SourceSettings, redact
+from bowam_stream.capture.source import Clocks, Source, SourceSettings
 from bowam_stream.capture.stage import FaceStage
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
     "Source",
     "SourceSettings",
     "draw_frame_number",
+    "is_camera",
     "open_source",
     "read_frame_number",
-    "redact",
 ]

@@ -11,8 +11,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from bowam_stream.addresses import redact
 from bowam_stream.capture.recording import to_image
-from bowam_stream.capture.source import Clocks, SourceSettings, redact
+from bowam_stream.capture.source import Clocks, SourceSettings
 from bowam_stream.clock import NS_PER_MS, NS_PER_SECOND
 from bowam_stream.errors import SourceError
 from bowam_stream.messages import Frame, Moment

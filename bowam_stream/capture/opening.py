@@ -10,14 +10,22 @@ test://pattern?frames=90    a test pattern whose pixels carry the frame number
 import re
 from pathlib import Path
 
+from bowam_stream.addresses import redact
 from bowam_stream.capture.camera import NetworkCamera, Webcam
 from bowam_stream.capture.images import ImageFolder
 from bowam_stream.capture.pattern import Pattern
 from bowam_stream.capture.recording import Recording
-from bowam_stream.capture.source import Clocks, Source, SourceSettings, redact
+from bowam_stream.capture.source import Clocks, Source, SourceSettings
 from bowam_stream.errors import SourceError
 
 _SETTINGS, _CLOCKS = SourceSettings(), Clocks()
+_NETWORK = ("rtsp://", "rtsps://")
+_WEBCAM = re.compile(r"\d+|/dev/video\d+")
+
+
+def is_camera(spec: str) -> bool:
+    """Whether `spec` names a camera, which has no end and can't be played again."""
+    return spec.startswith(_NETWORK) or _WEBCAM.fullmatch(spec) is not None
 
 
 def open_source(spec: str, settings: SourceSettings = _SETTINGS, clocks: Clocks = _CLOCKS) -> Source:
@@ -29,10 +37,8 @@ def open_source(spec: str, settings: SourceSettings = _SETTINGS, clocks: Clocks 
         raise SourceError(f"a recording can't be played {settings.loops} times; --loops is 1 or more")
     if spec.startswith("test:"):
         return Pattern(spec, settings)
-    if spec.startswith(("rtsp://", "rtsps://")):
-        return NetworkCamera(spec, settings, clocks)
-    if re.fullmatch(r"\d+|/dev/video\d+", spec):
-        return Webcam(spec, settings, clocks)
+    if is_camera(spec):
+        return (NetworkCamera if spec.startswith(_NETWORK) else Webcam)(spec, settings, clocks)
     if "://" in spec:
         raise SourceError(f"{redact(spec)}: unknown kind of source; use a file, a folder, a camera number or rtsp://")
     path = Path(spec).expanduser()

@@ -1,6 +1,5 @@
 """What a source of frames is."""
 
-import re
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -64,8 +63,3 @@ class Source(Protocol):
         """SHA-256 of the content, hexadecimal; None for cameras."""
 
     def __iter__(self) -> Iterator[Frame]: ...
-
-
-def redact(text: str) -> str:
-    """`text` without the user names and passwords of the addresses in it."""
-    return re.sub(r"(?<=://)[^/\s]*@", "", text)

@@ -1,5 +1,6 @@
 """The list of verbs. Each is imported here and does its heavy imports itself, when it runs."""
 
+import os
 from typing import Annotated, Literal
 
 import typer
@@ -56,3 +57,4 @@ def options(
 ) -> None:
     """Options before the verb."""
     logs.configure(log_level, log_format)
+    os.environ.update(BOWAM_LOG_LEVEL=log_level, BOWAM_LOG_FORMAT=log_format)  # for the processes that we start

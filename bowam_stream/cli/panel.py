@@ -11,6 +11,9 @@ from rich.text import Text
 from bowam_stream.cli.terminal import line, out
 from bowam_stream.messages import Event
 from bowam_stream.pipeline.tap import Status
+from bowam_stream.spotting import SpottingSettings
+
+LOW_RATE_HZ = SpottingSettings().low_rate_hz
 
 
 class Panel:
@@ -48,6 +51,6 @@ def describe(status: Status) -> str:
     """One camera in one line, in plain words."""
     face = "face in view" if status.faces else "no face"
     rate = f"{status.effective_hz:.0f} frames/s" if status.effective_hz else "waiting for frames"
-    slow = "; too slow for short micro-expressions" if 0 < status.effective_hz < 60 else ""
+    slow = "; too slow for short micro-expressions" if 0 < status.effective_hz < LOW_RATE_HZ else ""
     dropped = f"; {status.dropped} frames dropped" if status.dropped else ""
     return f"{status.camera}: {status.source}, {rate}, {face}{slow}{dropped}"

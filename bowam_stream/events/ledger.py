@@ -8,6 +8,7 @@ import msgspec
 from bowam_stream import clock
 from bowam_stream.events.journal import Journal
 from bowam_stream.messages import Delivery, Event
+from bowam_stream.metrics import StageHook, timed
 
 
 class Publisher(Protocol):
@@ -26,20 +27,23 @@ class EventLedger:
     (camera, seq) tells.
     """
 
-    def __init__(self, journal: Journal, publisher: Publisher) -> None:
+    def __init__(self, journal: Journal, publisher: Publisher, hook: StageHook = lambda timing: None) -> None:
+        """`hook` hears how long the stages "journal" (until a record is safe) and "publish" take."""
         self._journal = journal
         self._publisher = publisher
+        self._hook = hook
 
-    def open(self, camera: str, *, resume: bool) -> list[Event]:
+    def open(self, camera: str, *, resume: str | None) -> list[Event]:
         """Take charge of `camera` as its stream begins; returns what had to be published before anything new.
 
         Whatever an earlier process stored and, as far as we know, did not publish goes out now. Provisional events that
-        nobody closed are retracted as "interrupted", unless the same recording comes again (`resume`) and closes them
-        itself. Raises JournalError where another worker holds the camera.
+        nobody closed are retracted as "interrupted", but those of the session `resume`: a recording that comes again
+        and closes them itself. Raises JournalError where another worker holds the camera.
         """
         self._journal.claim(camera)
         published = [self._publish(event, None) for event in self._journal.unpublished(camera)]
-        for event in [] if resume else self._journal.open_provisionals(camera):
+        left_open = [event for event in self._journal.open_provisionals(camera) if event.session != resume]
+        for event in left_open:
             closed = self.record(msgspec.structs.replace(event, phase="retracted", reason="interrupted"))
             published += [closed] if closed else []
         return published
@@ -50,7 +54,8 @@ class EventLedger:
         `trigger_ns`: when the frame that brought it was captured, on this machine's monotonic clock; None for
         recordings. Raises JournalError.
         """
-        event = self._journal.append(content)
+        with timed(self._hook, "journal"):
+            event = self._journal.append(content)
         return None if event is None else self._publish(event, trigger_ns)
 
     def status(self, camera: str, fields: Mapping[str, Any]) -> None:
@@ -61,6 +66,7 @@ class EventLedger:
         latency_ms = None if trigger_ns is None else round((clock.monotonic_ns() - trigger_ns) / clock.NS_PER_MS, 3)
         delivery = Delivery(published_utc_ns=clock.utc_ns(), latency_ms=latency_ms)
         event = msgspec.structs.replace(event, delivery=delivery)
-        self._publisher.publish(event)
+        with timed(self._hook, "publish"):
+            self._publisher.publish(event)
         self._journal.mark_published(event)
         return event

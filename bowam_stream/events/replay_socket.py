@@ -46,7 +46,6 @@ class ReplaySocket:
     """
 
     def __init__(self, path: Path, endpoint: str, *, insecure: bool = False) -> None:
-        self.served = 0  # pages
         self.refused = 0  # malformed requests, and requests that found the journal unreadable
         self._path = path
         self._context = zmq.Context()
@@ -82,7 +81,6 @@ class ReplaySocket:
                     request = read_request(data)
                     journal = journal or Journal.open_readonly(self._path)
                     parts = answer(journal, request)
-                    self.served += 1
                 except (TransportError, JournalError) as error:
                     self.refused += 1
                     log.log(logging.ERROR if isinstance(error, JournalError) else logging.DEBUG, "%s", error)

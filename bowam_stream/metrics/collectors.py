@@ -233,6 +233,12 @@ class WorkerMetrics(_Metrics):
         for camera in cameras:
             self.add_camera(camera)
 
+    def stage(self, timing: StageTiming) -> None:
+        """The hook for `timed`; the journal has a histogram of its own besides."""
+        super().stage(timing)
+        if timing.stage == "journal":
+            self._journal.observe(timing.duration_ns / NS_PER_SECOND)
+
     def received(self, frame: AlignedFrame, waiting: int) -> None:
         """A frame reached the spotter, with `waiting` behind it. Its age is known only where the clock is ours."""
         label = self._label(frame.camera)
@@ -258,10 +264,6 @@ class WorkerMetrics(_Metrics):
             self._retracted.labels(label, event.reason or "").inc()
         if event.delivery is not None and event.delivery.latency_ms is not None:
             self._latency.labels(label).observe(event.delivery.latency_ms / 1000)
-
-    def journal_written(self, duration_s: float) -> None:
-        """A record is safe."""
-        self._journal.observe(duration_s)
 
     def backend(self, model: Model) -> None:
         """Which network speaks from now on."""

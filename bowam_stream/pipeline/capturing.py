@@ -4,7 +4,7 @@ import hashlib
 import logging
 import secrets
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import cv2
 import msgspec
@@ -15,13 +15,14 @@ from bowam_stream.capture import FaceStage, Grabbed, LiveGrabber, Pacer, Source,
 from bowam_stream.config import Config
 from bowam_stream.errors import SourceError
 from bowam_stream.messages import EndOfStream, Frame, Hello, Moment
-from bowam_stream.metrics import CaptureMetrics, MetricsServer, timed
+from bowam_stream.metrics import CaptureMetrics, Heartbeat, MetricsServer, timed
 from bowam_stream.pipeline.stop import StopFlag
 from bowam_stream.transport import Cancelled, FrameSender, Rewind, open_sender
 
 log = logging.getLogger(__name__)
 
 GRAB_TIMEOUT_S = 0.2  # how soon a camera without frames notices that it should end
+HEARTBEAT_LIMIT_S = 10.0  # a capture that takes longer for one frame of a camera hangs
 
 
 class Session:
@@ -34,6 +35,7 @@ class Session:
         self._aligner = FaceAligner(config.face)
         self._stage = FaceStage(self._aligner, camera=hello.camera, session=hello.session)
         self._had_face = False
+        self._decoded = 0
 
     def __enter__(self) -> "Session":
         try:
@@ -51,6 +53,7 @@ class Session:
     def push(self, frame: Frame) -> None:
         """Align the faces of one frame and publish them."""
         camera = self._hello.camera
+        self._decoded = frame.moment.frame + 1
         self._metrics.captured(camera, frame.moment.t_ns)
         with timed(self._metrics.stage, "align"):
             aligned = self._stage.push(frame)
@@ -63,8 +66,13 @@ class Session:
 
     def end(self, quality: tuple[str, ...] = ()) -> EndOfStream:
         """What closes this stream."""
-        seq = self._stage.next_seq
-        return EndOfStream(camera=self._hello.camera, session=self._hello.session, seq=seq, frames=seq, quality=quality)
+        return EndOfStream(
+            camera=self._hello.camera,
+            session=self._hello.session,
+            seq=self._stage.next_seq,
+            frames=self._decoded,
+            quality=quality,
+        )
 
 
 class Capture:
@@ -81,6 +89,8 @@ class Capture:
         metrics: CaptureMetrics,
         stop: StopFlag,
     ) -> None:
+        self._open = False
+        self._heartbeat = Heartbeat(HEARTBEAT_LIMIT_S)
         self._source = source
         self._config = config
         self._camera = camera
@@ -89,10 +99,18 @@ class Capture:
         self._metrics = metrics
         self._stop = stop
 
+    def alive(self) -> str | None:
+        """Why this process hangs, None if it does not. A recording may wait for its worker: only cameras are timed."""
+        return self._heartbeat() if self._source.live else None
+
+    def ready(self) -> str | None:
+        """Why no frames are published; None while a stream is open, its models loaded and its source there."""
+        return None if self._open else "no stream is open"
+
     def play(self, *, paced: bool) -> EndOfStream:
         """Send a recording from its first frame to its last, or until told to stop. Raises Rewind."""
         pacer = Pacer() if paced else None
-        start_ns = clock.monotonic_ns()
+        start_ns: int | None = None
         with self._session() as session:
             for frame in self._decoded():
                 if pacer is not None:
@@ -100,6 +118,8 @@ class Capture:
                     self._stop.wait(wait_ns / clock.NS_PER_SECOND)
                 if self._stop:
                     break
+                if start_ns is None:  # only now: loading the models takes longer than an event may
+                    start_ns = clock.monotonic_ns() - frame.moment.t_ns
                 session.push(frame if self._lossless else _as_live(frame, start_ns))
             end = session.end((*self._source.late_quality, *(("interrupted",) if self._stop else ())))
             self._sender.close(end)
@@ -124,7 +144,8 @@ class Capture:
         finally:
             grabber.stop()
 
-    def _session(self) -> Session:
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
         hello = Hello(
             camera=self._camera,
             session=self._session_name(),
@@ -134,7 +155,12 @@ class Capture:
             lossless=self._lossless,
             quality=self._source.quality,
         )
-        return Session(hello, self._config, self._sender, self._metrics)
+        with Session(hello, self._config, self._sender, self._metrics) as session:
+            self._open = True
+            try:
+                yield session
+            finally:
+                self._open = False
 
     def _session_name(self) -> str:
         """A recording's session follows from its content and the settings that matter; a live one is always new."""
@@ -155,6 +181,7 @@ class Capture:
     def _next(self, grabber: LiveGrabber) -> Grabbed | None:
         """The next frame of a camera; None once told to stop."""
         while not self._stop:
+            self._heartbeat.beat()
             if (grabbed := grabber.get(GRAB_TIMEOUT_S)) is not None:
                 return grabbed
         return None
@@ -186,11 +213,13 @@ def run_capture(
     lossless = not (source.live or as_live)
     metrics = CaptureMetrics([camera])
     with ExitStack() as stack:
-        host, port = config.metrics.host, config.metrics.capture_port
-        server = stack.enter_context(MetricsServer(metrics, host=host, port=port))
-        log.info("%s: metrics at http://%s:%d/metrics", camera, host, server.port)
         sender = stack.enter_context(open_sender(config.transport, lossless=lossless, cancelled=lambda: bool(stop)))
         capture = Capture(source, config, camera=camera, lossless=lossless, sender=sender, metrics=metrics, stop=stop)
+        host, port = config.metrics.host, config.metrics.capture_port
+        server = stack.enter_context(
+            MetricsServer(metrics, host=host, port=port, alive=capture.alive, ready=capture.ready)
+        )
+        log.info("%s: metrics at http://%s:%d/metrics", camera, host, server.port)
         if source.live:
             return capture.watch()
         while True:

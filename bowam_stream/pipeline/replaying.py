@@ -7,8 +7,10 @@ from pathlib import Path
 
 import msgspec
 
+from bowam_stream.addresses import redact
+from bowam_stream.capture import is_camera
 from bowam_stream.config import Config, replaced, save_config
-from bowam_stream.errors import ProcessFailed
+from bowam_stream.errors import ProcessFailed, SourceError
 from bowam_stream.events import Journal
 from bowam_stream.messages import Event
 from bowam_stream.pipeline.stop import StopFlag
@@ -44,9 +46,11 @@ def replay(
 ) -> Iterator[Replay]:
     """Run `spec` through both processes and give what they found.
 
-    `on_event` and `on_status` hear the event topic while it runs. Raises ProcessFailed with the one line of the process
-    that failed.
+    `on_event` and `on_status` hear the event topic while it runs. Raises SourceError for a camera,
+    ProcessFailed with the one line of the process that failed.
     """
+    if is_camera(spec):
+        raise SourceError(f"{redact(spec)} is a camera and has no end; watch it with: bowam live --source")
     with tempfile.TemporaryDirectory(prefix="bowam-") as name:  # mode 0700: nobody else can connect
         folder = Path(name)
         config = private(config, folder, journal)
@@ -65,7 +69,8 @@ def replay(
         if summary is None:
             raise ProcessFailed("interrupted before anything was seen" if stop else "the worker left no summary")
         with Journal.open_readonly(Path(config.events.journal)) as book:
-            events = tuple(event for event in book.since({}) if event.session == summary.session)
+            said = book.since({}, cameras=[summary.camera])
+            events = tuple(event for event in said if event.session == summary.session)
         yield Replay(
             summary=summary,
             events=events,

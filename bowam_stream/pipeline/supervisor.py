@@ -39,7 +39,6 @@ class Child:
 
     def __init__(self, name: str, arguments: Sequence[str], policy: RestartPolicy) -> None:
         self.name = name
-        self.restarts = 0
         self._command = [sys.executable, "-m", "bowam_stream.cli", *arguments]
         self._policy = policy
         self._crashes: deque[float] = deque()
@@ -48,20 +47,15 @@ class Child:
         self._process = self._start()
 
     @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
     def running(self) -> bool:
-        """False once it ended by itself and will not be started again."""
-        return self._start_at is not None or self._process.poll() is None
+        """False once it ended well. What crashed or failed is still to be seen to by `watch`."""
+        return self._start_at is not None or self._process.poll() != 0
 
     def watch(self, now_s: float) -> None:
         """Start the process again if it crashed; raise ProcessFailed if a person has to mend something."""
         if self._start_at is not None:
             if now_s >= self._start_at:
                 self._start_at = None
-                self.restarts += 1
                 self._process = self._start()
             return
         status = self._process.poll()

@@ -12,19 +12,20 @@ from bowam_stream import clock
 from bowam_stream.config import Config
 from bowam_stream.events import EventLedger, EventPublisher, Journal, ReplaySocket
 from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Hello, Model
-from bowam_stream.metrics import Heartbeat, MetricsServer, StageTiming, WorkerMetrics, timed
+from bowam_stream.metrics import Heartbeat, MetricsServer, WorkerMetrics, timed
 from bowam_stream.pipeline.stop import StopFlag
 from bowam_stream.pipeline.summary import RunSummary, write_summary
 from bowam_stream.pipeline.tap import Status
 from bowam_stream.report import Recorder
 from bowam_stream.spotting import Spotter
-from bowam_stream.transport import FrameReceiver, open_receiver
+from bowam_stream.transport import FrameReceiver, Message, open_receiver
 from bowam_stream.worker import Recogniser
 
 log = logging.getLogger(__name__)
 
 STATUS_EVERY_NS = clock.NS_PER_SECOND // 5
 RECEIVE_TIMEOUT_S = 0.1
+LAST_NS = clock.NS_PER_SECOND  # a camera goes on sending to a worker that was told to stop
 HEARTBEAT_LIMIT_S = 10.0  # a worker that takes longer for one turn of its loop hangs
 RECORD_FOLDER = "record"
 
@@ -103,7 +104,7 @@ class Worker:
         self._streams: dict[str, Stream] = {}
         self._status_ns: dict[str, int] = {}
 
-    def handle(self, message: Hello | AlignedFrame | EndOfStream) -> None:
+    def handle(self, message: Message) -> None:
         """One message of a camera, as far as it goes: afterwards all that follows from it is safe."""
         match message:
             case Hello():
@@ -113,24 +114,31 @@ class Worker:
             case EndOfStream():
                 self._end(message)
 
+    def close(self) -> None:
+        """No message will come any more: end the streams of cameras. A recording is fed again, and ends its own."""
+        while self._streams:
+            _, stream = self._streams.popitem()
+            self._abandon(stream, resumes=stream.hello.lossless)
+
     def _hello(self, hello: Hello) -> None:
         before = self._streams.pop(hello.camera, None)
         if before is not None:
-            self._abandon(before, same_session=before.hello.session == hello.session)
+            self._abandon(before, resumes=before.hello.lossless and before.hello.session == hello.session)
         recorder = None
         if self._record and self._run_folder is not None:
             recorder = Recorder(self._run_folder / RECORD_FOLDER, hello)
         self._metrics.add_camera(hello.camera)
         self._metrics.camera_up(hello.camera, True)
-        self._ledger.open(hello.camera, resume=hello.lossless)
+        for event in self._ledger.open(hello.camera, resume=hello.session if hello.lossless else None):
+            self._metrics.event(event)
         self._streams[hello.camera] = Stream(hello, self._config, recorder)
         log.info("%s: session %s from %s", hello.camera, hello.session, hello.source)
 
-    def _abandon(self, stream: Stream, *, same_session: bool) -> None:
-        """A stream that another one replaces. A recording that begins anew will say the same events again."""
+    def _abandon(self, stream: Stream, *, resumes: bool) -> None:
+        """A stream without an end. One that `resumes`, a recording that begins anew, will say the same events again."""
         if stream.recorder:
             stream.recorder.close()
-        if not (stream.hello.lossless and same_session):
+        if not resumes:
             last = stream.last
             end = EndOfStream(
                 camera=stream.hello.camera,
@@ -139,7 +147,7 @@ class Worker:
                 frames=stream.frames,
                 quality=("interrupted",),
             )
-            self._settle(stream, stream.spotter.finish(end))
+            self._settle(stream, stream.spotter.finish(end), None)
 
     def _frame(self, frame: AlignedFrame) -> None:
         stream = self._streams.get(frame.camera)
@@ -147,7 +155,7 @@ class Worker:
             return  # the receiver counted it: no hello yet
         with timed(self._metrics.stage, "spot"):
             candidates = stream.push(frame)
-        self._settle(stream, candidates)
+        self._settle(stream, candidates, frame)
         now_ns = clock.monotonic_ns()
         if now_ns - self._status_ns.get(frame.camera, 0) > STATUS_EVERY_NS:
             self._status_ns[frame.camera] = now_ns
@@ -157,7 +165,7 @@ class Worker:
         stream = self._streams.pop(end.camera, None)
         if stream is None:
             return
-        self._settle(stream, stream.spotter.finish(end))
+        self._settle(stream, stream.spotter.finish(end), stream.last)
         if stream.recorder:
             stream.recorder.close(end)
         self._metrics.camera_up(end.camera, False)
@@ -166,22 +174,19 @@ class Worker:
             write_summary(self._run_folder, self._summary(stream, end))
         log.info("%s: session %s ended after %d frames", end.camera, end.session, end.frames)
 
-    def _settle(self, stream: Stream, candidates: list[Candidate]) -> None:
-        """Recognise, write down, publish."""
+    def _settle(self, stream: Stream, candidates: list[Candidate], trigger: AlignedFrame | None) -> None:
+        """Recognise, write down, publish. `trigger` is the frame that brought them: latency counts from its capture."""
+        trigger_ns = None
+        if trigger is not None and not stream.hello.lossless and trigger.clock == clock.clock_id():
+            trigger_ns = trigger.moment.t_ns
         for candidate in candidates:
             if stream.recorder:
                 stream.recorder.candidate(candidate)
             with timed(self._metrics.stage, "recognise"):
                 content = self._recogniser.push(candidate)
-            trigger_ns = stream.last.moment.t_ns if stream.last and not stream.hello.lossless else None
-            with timed(self._written, "journal"):
-                event = self._ledger.record(content, trigger_ns=trigger_ns)
+            event = self._ledger.record(content, trigger_ns=trigger_ns)
             if event is not None:
                 self._metrics.event(event)
-
-    def _written(self, timing: StageTiming) -> None:
-        self._metrics.stage(timing)
-        self._metrics.journal_written(timing.duration_ns / clock.NS_PER_SECOND)
 
     def _tell(self, stream: Stream, *, ended: bool = False) -> None:
         status = stream.status(dropped=self._metrics.dropped_frames(stream.hello.camera), ended=ended)
@@ -212,20 +217,31 @@ def serve(
     once: bool,
     stop: StopFlag,
 ) -> None:
-    """Turn the loop of a worker until told to stop, or, with `once`, until one stream has ended."""
-    while not stop:
-        heartbeat.beat()
-        message = receiver.receive(RECEIVE_TIMEOUT_S)
+    """Turn the loop of a worker until told to stop, or, with `once`, until one stream has ended.
+
+    Told to stop, it takes what waits already, for `LAST_NS` at most, and closes what is open.
+    """
+
+    def turn(timeout_s: float) -> Message | None:
+        message = receiver.receive(timeout_s)
         publisher.poll()
         if message is None:
-            continue
+            return None
         if isinstance(message, AlignedFrame):
             metrics.received(message, receiver.waiting(message.camera))
         worker.handle(message)
         if isinstance(message, EndOfStream):
             receiver.acknowledge(message)
-            if once:
-                return
+        return message
+
+    while not stop:
+        heartbeat.beat()
+        if isinstance(turn(RECEIVE_TIMEOUT_S), EndOfStream) and once:
+            return
+    last_ns = clock.monotonic_ns() + LAST_NS
+    while clock.monotonic_ns() < last_ns and turn(0) is not None:
+        heartbeat.beat()
+    worker.close()
 
 
 def run_worker(
@@ -266,7 +282,7 @@ def run_worker(
         worker = Worker(
             config,
             recogniser=Recogniser(predictor),
-            ledger=EventLedger(journal, publisher),
+            ledger=EventLedger(journal, publisher, metrics.stage),
             metrics=metrics,
             model=model,
             run_folder=run_folder,

@@ -65,3 +65,11 @@ def test_weights_that_are_not_there_are_named(tmp_path: Path) -> None:
     """Before a process starts."""
     with pytest.raises(ConfigError, match=r"none\.safetensors"):
         replaced(Config(), "model", weights=tmp_path / "none.safetensors").digest()
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    """A picture given by mistake, or a text of another encoding."""
+    file = tmp_path / "bowam.toml"
+    file.write_bytes(b"\xff\xfe[\x00s\x00")
+    with pytest.raises(ConfigError, match=r"bowam\.toml"):
+        load_config(file)

@@ -1,19 +1,24 @@
 """The worker's loop over an in-memory transport, and what the supervisor's parts decide."""
 
+import io
 import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
+from bowam_stream import clock
 from bowam_stream.config import Config
+from bowam_stream.errors import SourceError
 from bowam_stream.events import EventLedger, Journal
 from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Event, Hello, Model, Moment, Triple
 from bowam_stream.metrics import Heartbeat, WorkerMetrics
-from bowam_stream.pipeline import working
+from bowam_stream.pipeline import replaying, working
 from bowam_stream.pipeline.stop import StopFlag
 from bowam_stream.pipeline.summary import read_summary
+from bowam_stream.pipeline.supervisor import Child, RestartPolicy
 from bowam_stream.worker import Recogniser
 
 MODEL = Model(name="fake", weights="sha256:00", backend="eager")
@@ -41,7 +46,7 @@ class FakeSpotter:
     def _candidate(self, phase: str, **changes: object) -> Candidate:
         picture = np.zeros((240, 240), np.uint8)
         base = {
-            "event_id": f"{self._hello.session}-1",
+            "event_id": f"{self._hello.camera}-{self._hello.session}-1",
             "camera": self._hello.camera,
             "session": self._hello.session,
             "face": 0,
@@ -82,9 +87,9 @@ class Heard:
         self.statuses.append(fields)
 
 
-def frame(index: int, session: str = "s") -> AlignedFrame:
+def frame(index: int, session: str = "s", clock_id: str = "") -> AlignedFrame:
     moment = Moment(frame=index, t_ns=index * 10)
-    return AlignedFrame(camera="cam0", session=session, seq=index, moment=moment, faces=())
+    return AlignedFrame(camera="cam0", session=session, seq=index, moment=moment, faces=(), clock=clock_id)
 
 
 @pytest.fixture
@@ -152,6 +157,123 @@ def test_frames_of_a_session_that_was_never_greeted_are_left_alone(worker: worki
     worker.handle(hello("a"))
     worker.handle(frame(1, "b"))
     assert not heard.events
+
+
+def test_latency_is_told_only_where_the_clock_is_ours(worker: working.Worker, heard: Heard) -> None:
+    """A capture on another machine has another monotonic clock: the difference would mean nothing."""
+    for session, clock_id in (("here", clock.clock_id()), ("there", "another machine's")):
+        worker.handle(hello(session, lossless=False))
+        for index in range(4):
+            worker.handle(frame(index, session, clock_id))
+    told = {event.session: event.delivery and event.delivery.latency_ms for event in heard.events}
+    assert told["here"] is not None
+    assert told["there"] is None
+
+
+def test_the_time_that_a_camera_was_away_is_no_latency(worker: working.Worker, heard: Heard) -> None:
+    """What was open when it left is closed when it comes back, which says nothing about how fast we are."""
+    for message in (hello("a", lossless=False), *(frame(i, "a", clock.clock_id()) for i in range(2))):
+        worker.handle(message)
+    worker.handle(hello("b", lossless=False))
+    closed = heard.events[-1]
+    assert closed.phase == "retracted"
+    assert closed.delivery is not None
+    assert closed.delivery.latency_ms is None
+
+
+def test_what_a_dead_worker_left_open_is_closed_and_counted(
+    worker: working.Worker, heard: Heard, tmp_path: Path
+) -> None:
+    """The next one to serve the camera says `interrupted`, in the journal and in the metrics."""
+    for message in (hello("a", lossless=False), frame(0, "a"), frame(1, "a")):
+        worker.handle(message)
+    worker._streams.clear()  # it died
+    worker.handle(hello("b", lossless=False))
+    assert [(event.phase, event.reason) for event in heard.events[1:]] == [("retracted", "interrupted")]
+    labels = {"camera": "cam0", "reason": "interrupted"}
+    assert worker._metrics.registry.get_sample_value("bowam_candidates_retracted_total", labels) == 1
+
+
+@pytest.mark.parametrize("lossless", [False, True])
+def test_a_worker_that_is_told_to_stop_takes_what_waits_and_closes_what_is_open(
+    worker: working.Worker, heard: Heard, lossless: bool
+) -> None:
+    """A camera's open event is retracted now; a recording is fed again and closes its own."""
+    stop = StopFlag()
+    messages = [hello(lossless=lossless), frame(0), frame(1)]
+
+    class Receiver:
+        def receive(self, timeout_s: float):
+            stop.set()
+            return messages.pop(0) if messages else None
+
+        def waiting(self, camera: str) -> int:
+            return 0
+
+    class Publisher:
+        def poll(self) -> None: ...
+
+    working.serve(worker, Receiver(), Publisher(), WorkerMetrics(), Heartbeat(1.0), once=False, stop=stop)  # type: ignore[arg-type]
+    phases = [event.phase for event in heard.events]
+    assert phases == (["provisional"] if lossless else ["provisional", "retracted"])
+
+
+def test_a_kept_journal_gives_only_the_events_of_this_camera(
+    monkeypatch: pytest.MonkeyPatch, worker: working.Worker, tmp_path: Path
+) -> None:
+    """The same recording under two names has one session, and two stories."""
+    for message in (hello(), *map(frame, range(4)), end()):
+        worker.handle(message)
+    other = {"camera": "cam1"}
+    for message in (hello(), *map(frame, range(4)), end()):
+        worker.handle(msgspec.structs.replace(message, **other))
+
+    class Nobody:
+        """Processes that have done their work."""
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_): ...
+        def start(self, *_): ...
+        def watch(self):
+            return False
+
+        def end(self): ...
+
+    monkeypatch.setattr(replaying, "Supervisor", Nobody)
+    monkeypatch.setattr(replaying, "read_summary", lambda folder: read_summary(tmp_path))
+    journal = tmp_path / "journal.sqlite"
+    options = {"camera": "cam1", "paced": False, "record": False, "journal": journal, "stop": StopFlag()}
+    with replaying.replay("clip.mp4", Config(), **options) as result:
+        assert [(event.camera, event.phase) for event in result.events] == [("cam1", "provisional"), ("cam1", "final")]
+
+
+def test_a_camera_is_not_replayed() -> None:
+    """It would wait for a hello that never comes."""
+    options = {"camera": "cam0", "paced": False, "record": False, "journal": None, "stop": StopFlag()}
+    with pytest.raises(SourceError, match=r"\*\*\*@127.0.0.1/a is a camera.*bowam live"):
+        replaying.replay("rtsp://anna:secret@127.0.0.1/a", Config(), **options).__enter__()
+
+
+def test_a_process_that_crashed_counts_as_running_until_the_supervisor_saw_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a run would end well because a process crashed between two looks at it."""
+
+    class Popen:
+        pid, stderr, status = 1, io.StringIO(""), None
+
+        def __init__(self, *_: object, **__: object) -> None: ...
+
+        def poll(self) -> int | None:
+            return Popen.status
+
+    monkeypatch.setattr(subprocess, "Popen", Popen)
+    child = Child("capture", ["capture"], RestartPolicy())
+    seen = []
+    for status in (None, -9, 0):
+        Popen.status = status
+        seen.append(child.running)
+    assert seen == [True, True, False]
 
 
 def test_the_loop_acknowledges_the_end_after_everything_is_safe(worker: working.Worker, heard: Heard) -> None:

@@ -299,7 +299,7 @@ with Journal(folder / "journal.sqlite", cameras=["cam0"]) as journal:
     with EventPublisher(f"ipc://{folder}/events", journal=journal.name, heads=journal.heads()) as publisher:
         with ReplaySocket(journal.path, f"ipc://{folder}/missed"):
             ledger = EventLedger(journal, publisher)
-            ledger.open("cam0", resume=True)
+            ledger.open("cam0", resume=None)
             for index in range(journal.heads().get("cam0", 0), 10**9):
                 publisher.poll()
                 ledger.record(msgspec.structs.replace(event, event_id=f"cam0-{index}"))

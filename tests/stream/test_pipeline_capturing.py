@@ -1,0 +1,141 @@
+"""The capture process over an in-memory transport: clocks, sessions, and what a probe sees."""
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from bowam_stream import clock
+from bowam_stream.config import Config
+from bowam_stream.errors import SourceError
+from bowam_stream.messages import AlignedFrame, EndOfStream, Frame, Hello, Moment
+from bowam_stream.metrics import CaptureMetrics
+from bowam_stream.pipeline import capturing
+from bowam_stream.pipeline.stop import StopFlag
+
+LOADING_NS = 3 * clock.NS_PER_SECOND
+IMAGE = np.zeros((32, 32), np.uint8)
+
+
+class Sent:
+    """A sender that remembers."""
+
+    endpoint = "memory"
+
+    def __init__(self) -> None:
+        self.messages: list[Hello | AlignedFrame | EndOfStream] = []
+        self.times_ns: list[int] = []
+        self.sent = threading.Event()
+
+    def open(self, hello: Hello) -> None:
+        self.messages.append(hello)
+
+    def send(self, frame: AlignedFrame) -> None:
+        self.messages.append(frame)
+        self.times_ns.append(clock.monotonic_ns())
+        self.sent.set()
+
+    def close(self, end: EndOfStream | None = None) -> None:
+        if end is not None:
+            self.messages.append(end)
+
+    def frames(self) -> list[AlignedFrame]:
+        return [message for message in self.messages if isinstance(message, AlignedFrame)]
+
+
+class Source:
+    """Frames 0, 2, 4: every second one was dropped on the way."""
+
+    name, rate_hz, frames, digest, live = "script", 100.0, None, "00", False
+    quality: tuple[str, ...] = ()
+    late_quality: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[Frame]:
+        for number in (0, 2, 4):
+            yield Frame(moment=Moment(frame=number, t_ns=number * 10_000_000), image=IMAGE)
+
+
+class Camera(Source):
+    """One frame, and then nothing more until the connection is given up."""
+
+    live = True
+
+    def __init__(self) -> None:
+        self.give_up = threading.Event()
+
+    def __iter__(self) -> Iterator[Frame]:
+        yield Frame(moment=Moment(frame=0, t_ns=clock.monotonic_ns()), image=IMAGE)
+        self.give_up.wait(10)
+        raise SourceError("script: the camera stopped sending")
+
+
+@pytest.fixture(autouse=True)
+def _slow_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time stands still but where the models are loaded, which takes three seconds."""
+    now = [clock.NS_PER_SECOND]
+
+    class Aligner:
+        def __init__(self, settings: object) -> None:
+            now[0] += LOADING_NS
+
+        def align(self, image: np.ndarray, t_ns: int) -> tuple[()]:
+            return ()
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(clock, "monotonic_ns", lambda: now[0])
+    monkeypatch.setattr(capturing, "FaceAligner", Aligner)
+
+
+def capture(source: Source, sent: Sent, stop: StopFlag, *, lossless: bool) -> capturing.Capture:
+    return capturing.Capture(
+        source,
+        Config(),
+        camera="cam0",
+        lossless=lossless,
+        sender=sent,  # type: ignore[arg-type]
+        metrics=CaptureMetrics(["cam0"]),
+        stop=stop,
+    )
+
+
+def test_a_recording_played_as_a_camera_is_dated_from_its_first_frame() -> None:
+    """Loading the models comes before it: a frame that is sent at once is not three seconds old."""
+    sent = Sent()
+    capture(Source(), sent, StopFlag(), lossless=False).play(paced=False)
+    assert sent.frames()[0].moment.t_ns == sent.times_ns[0]
+    assert [frame.moment.t_ns - sent.times_ns[0] for frame in sent.frames()] == [0, 20_000_000, 40_000_000]
+
+
+def test_the_end_counts_decoded_frames_and_published_messages_apart() -> None:
+    """Three messages were published of five frames that were decoded."""
+    sent = Sent()
+    end = capture(Source(), sent, StopFlag(), lossless=True).play(paced=False)
+    assert (end.seq, end.frames) == (3, 5)
+    assert sent.messages[-1] == end
+
+
+def test_a_capture_is_ready_while_a_stream_is_open_and_alive_while_its_loop_turns() -> None:
+    """A camera that sends nothing is no reason to restart the process."""
+    sent, stop, source = Sent(), StopFlag(), Camera()
+    watched = capture(source, sent, stop, lossless=False)
+    assert watched.ready() == "no stream is open"
+    thread = threading.Thread(target=watched.watch)
+    thread.start()
+    try:
+        assert sent.sent.wait(10)
+        assert watched.ready() is None
+        assert watched.alive() is None
+    finally:
+        stop.set()
+        source.give_up.set()
+        thread.join(10)
+    assert watched.ready() == "no stream is open"
+
+
+def test_only_the_loop_of_a_camera_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording waits for its worker for as long as that takes."""
+    monkeypatch.setattr(capturing, "HEARTBEAT_LIMIT_S", -1.0)
+    assert "no heartbeat" in str(capture(Camera(), Sent(), StopFlag(), lossless=False).alive())
+    assert capture(Source(), Sent(), StopFlag(), lossless=True).alive() is None
