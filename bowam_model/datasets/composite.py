@@ -1,0 +1,122 @@
+"""The MEGC2019 composite: three data sets, and the official list that says which clips and which classes.
+
+The list belongs to the organisers and is the user's own copy (`combined_3class_gt.csv`, no header: data set, subject,
+file name, class). Mapping the emotions of the sheets does not reproduce it, so nothing is guessed: counts are asserted.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bowam_model.datasets.descriptions import CASME2, SAMM, SMIC, SMIC_E
+from bowam_model.datasets.folders import Tree, glance
+from bowam_model.datasets.loader import load
+from bowam_model.datasets.sample import Corpus, Expected, Finding, Key, Sample, key
+from bowam_model.datasets.sheets import plain, read_book
+from bowam_model.errors import DatasetError
+from bowam_model.labels import MEGC2019
+
+LIST = "combined_3class_gt.csv"
+SETS = {"casme2": "casme2", "casmeii": "casme2", "samm": "samm", "smic": "smic", "smichs": "smic"}
+COUNTS = {  # samples, subjects, and samples by class in the order of labels.MEGC2019
+    "casme2": (145, 24, (88, 32, 25)),
+    "samm": (133, 28, (92, 26, 15)),
+    "smic": (164, 16, (70, 51, 43)),
+}
+EXPECTED = Expected(samples=442, subjects=68, labels=tuple(zip(MEGC2019, (250, 109, 83), strict=True)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One line of the official list."""
+
+    line: int
+    dataset: str
+    subject: str
+    clip: str
+    label: str
+
+
+def read_list(path: Path) -> list[Entry]:
+    """The official list. Raises DatasetError where a line or a count differs from the published composite."""
+    if not path.is_file():
+        raise DatasetError(f"{path} is no file: name MEGC2019's official list, {LIST}")
+    entries = []
+    for line, cells in enumerate(next(iter(read_book(path).values())), start=1):
+        if not any(cells):
+            continue
+        dataset = SETS.get(plain(cells[0]))
+        label = _label(cells[3]) if len(cells) >= 4 else None
+        if dataset is None or label is None:
+            if line == 1:
+                continue  # somebody's header
+            raise DatasetError(f"line {line} of {path} is not: data set, subject, file name, class (0, 1, 2)")
+        entries.append(Entry(line=line, dataset=dataset, subject=cells[1], clip=cells[2], label=label))
+    for dataset, (samples, subjects, classes) in COUNTS.items():
+        mine = [entry for entry in entries if entry.dataset == dataset]
+        labels = Counter(entry.label for entry in mine)
+        found = len(mine), len({key(entry.subject) for entry in mine}), tuple(labels[label] for label in MEGC2019)
+        if found != (samples, subjects, classes):
+            raise DatasetError(
+                f"{path} is not the official list: {dataset} should have {samples} samples of {subjects} subjects, "
+                f"{classes} {'/'.join(MEGC2019)}; found {found[0]} of {found[1]}, {found[2]}"
+            )
+    return entries
+
+
+def load_composite(root: Path, *, listed: Path | None = None, folders: dict[str, Path] | None = None) -> Corpus:
+    """The composite from a folder with one folder for each data set, whose names begin with casme2, samm and smic.
+
+    `listed` is the official list where it does not lie in `root`, `folders` says where other data sets lie.
+    Raises DatasetError for a wrong list or folder; a clip that is listed and not on disk becomes a finding.
+    """
+    entries = read_list(listed or root / LIST)
+    samples: dict[tuple[str, Key, Key], Sample] = {}
+    findings: dict[tuple[str, Key, Key], list[Finding]] = {}
+    sources: list[Path] = [listed or root / LIST]
+    for dataset in COUNTS:
+        corpus = _load_one(dataset, (folders or {}).get(dataset) or _folder(root, dataset))
+        sources += corpus.sources
+        for sample in corpus.samples:
+            samples[dataset, key(sample.subject), key(sample.clip)] = sample
+        for finding in corpus.findings:
+            subject, _, clip = finding.what.partition(" ")
+            findings.setdefault((dataset, key(subject), key(clip)), []).append(finding)
+    taken, told = [], []
+    for entry in entries:
+        name = entry.dataset, key(entry.subject), key(entry.clip)
+        told += findings.get(name, [])
+        if name in samples:
+            taken.append(replace(samples[name], dataset=entry.dataset, label=entry.label))
+        elif not findings.get(name):
+            what, where = f"{entry.subject} {entry.clip}", f"list line {entry.line}"
+            told.append(Finding(action="missing", where=where, what=what, reason=f"{entry.dataset} has no such clip"))
+    return Corpus(
+        title="MEGC2019 composite",
+        samples=tuple(taken),
+        findings=tuple(told),
+        expected=EXPECTED,
+        sources=tuple(sources),
+    )
+
+
+def _load_one(dataset: str, folder: Path) -> Corpus:
+    if dataset == "casme2":
+        return load(CASME2, folder, classes="all")
+    if dataset == "samm":
+        return load(SAMM, folder, classes="all")
+    annotated = Tree(folder).sheets(SMIC_E.sheets[0].files)  # the cropped release has no sheet
+    return load(SMIC_E if annotated else SMIC, folder)
+
+
+def _folder(root: Path, dataset: str) -> Path:
+    for name, path in Tree(root).listing(root).folders.items():
+        if any(plain(name).startswith(spelling) for spelling, known in SETS.items() if known == dataset):
+            return path
+    raise DatasetError(f"no folder of {dataset} in {root}: looked for a name that begins with it; found {glance(root)}")
+
+
+def _label(text: str) -> str | None:
+    if text in ("0", "1", "2"):
+        return MEGC2019[int(text)]
+    return text if text in MEGC2019 else None
