@@ -91,9 +91,7 @@ def synth(
 def train(
     identities: Annotated[Path, typer.Option(help="A folder of neutral, frontal photos, one for each person.")],
     out: Annotated[Path, typer.Option(help="The weights; MODEL_CARD.md is written beside them.")],
-    source: Annotated[
-        str | None, typer.Option(help="Where the photos are from, for the card. Default: the London set.")
-    ] = None,
+    source: Annotated[str, typer.Option(help="Where the photos are from and under which licence, for the card.")],
     cache: Annotated[
         Path | None, typer.Option(help="Folder that keeps the examples for another run (2.5 GB for 51 people).")
     ] = None,
@@ -105,16 +103,13 @@ def train(
     from tempfile import TemporaryDirectory
 
     from bowam_model.recipes import ShippedRecipe, train_shipped
-    from bowam_model.recipes.card import SOURCE
 
     recipe = ShippedRecipe()
     recipe = replace(recipe, training=replace(recipe.training, seed=seed))
     with TemporaryDirectory(prefix="bowam-") as scrap, stages() as on_progress:
         folder = cache or Path(scrap)
         folder.mkdir(parents=True, exist_ok=True)
-        train_shipped(
-            identities, out, folder, recipe, source=source or SOURCE, workers=workers, on_progress=on_progress
-        )
+        train_shipped(identities, out, folder, recipe, source=source, workers=workers, on_progress=on_progress)
     typer.echo(f"wrote {out} and {out.with_name('MODEL_CARD.md')}")
 
 

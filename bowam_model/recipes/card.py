@@ -12,11 +12,6 @@ from bowam_model.evaluation import confusion_matrix, interval, uar, uf1
 from bowam_model.labels import MEGC2019, NONE, SHIPPED
 from bowam_model.synthesis.plan import STRATA
 
-SOURCE = (
-    "Face Research Lab London Set (Lisa DeBruine and Benedict Jones, 2017), DOI 10.6084/m9.figshare.5047666, "
-    "CC BY 4.0: neutral, frontal photos; the people consented to research use in original or altered form"
-)
-
 TEXT = """\
 BOWAM's network in its smallest form, for CPUs, with the classes negative, none, positive and surprise; `none` is what
 is no micro-expression. **It was trained on synthetic movement alone: it has never seen a real micro-expression, and no
@@ -26,14 +21,15 @@ accuracy on real data is claimed.**
 - Photos: {source}.
 - People: {people}; nobody is in two parts (list below).
 - Each photo is animated by `bowam_model.synthesis`: displacement fields of facial action units on the face mesh,
-  0.8-3 px on the aligned 240 px face (hard 0.8-1.2, medium 1.2-2, easy 2-3), at 30-200 frames per second, with sensor
-  noise, JPEG coding, changing light, a wandering head, alignment noise and an error of 12 ms in the three instants.
+  0.8-3 px on the aligned 240 px face (hard 0.8-1.2, medium 1.2-2, easy 2-3), each muscle varied in place, direction
+  and width, at 30-200 frames per second, with sensor noise, JPEG coding, changing light, a wandering head, alignment
+  noise and an error of 12 ms in the three instants.
 - `none` is stillness, nods, blinks, speech, flicker, and macro-expressions larger than any micro-expression.
 
 ## Recipe
-One command: `bowam train --identities FOLDER --out bowam-nano.safetensors`. The number of epochs was fixed beforehand;
-no epoch was chosen by its score. Held out are people, not the way they are animated: the figures say how the network
-does on faces that it never saw, and nothing about real expressions.
+One command: `bowam train --identities FOLDER --source TEXT --out bowam-nano.safetensors`. The number of epochs was
+fixed beforehand; no epoch was chosen by its score. Held out are people, not the way they are animated: the figures say
+how the network does on faces that it never saw, and nothing about real expressions.
 """
 LIMITS = """\
 ## Limits

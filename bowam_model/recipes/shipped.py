@@ -8,22 +8,23 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import cv2
 import numpy as np
 import torch
 
-from bowam_model.errors import DatasetError
+from bowam_model.errors import DatasetError, WeightsError
 from bowam_model.flow import ALIGNED_PX, Encoding, bidirectional_flow
 from bowam_model.labels import SHIPPED
 from bowam_model.network import create_model
 from bowam_model.predictor import save
-from bowam_model.recipes.card import SOURCE, Result, model_card
+from bowam_model.recipes.card import Result, model_card
 from bowam_model.synthesis.identity import load_identity, photo_paths
 from bowam_model.synthesis.triples import examples
 from bowam_model.training import TrainingSettings, predict, train
 
-EXAMPLES_VERSION = 1  # of the examples: raise it when synthesis changes, or old ones are found in the cache
+EXAMPLES_VERSION = 2  # of the examples: raise it when synthesis changes, or old ones are found in the cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +117,7 @@ def train_shipped(
     cache: Path,
     recipe: ShippedRecipe = ShippedRecipe(),
     *,
-    source: str = SOURCE,
+    source: str = "not stated",
     workers: int = 1,
     on_progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> str:
@@ -126,6 +127,7 @@ def train_shipped(
     the examples (2.5 GB for 51 people); `on_progress(what, done, total)` hears how far it is. Returns the card.
     Raises DatasetError, ImageError (a photo without a face), MissingDependency or WeightsError (can't write).
     """
+    _check_writable(out)
     paths = photo_paths(identities)
     parts = split_people(paths, recipe)
     made = iter(range(1, len(paths) + 1))
@@ -153,7 +155,16 @@ def train_shipped(
         said = predict(network, unseen.flows, recipe.encoding).argmax(axis=1)
         results[name] = Result(unseen.labels, said, unseen.details, unseen.people)
     card = model_card(recipe.architecture, recipe, source, parts, results)
-    out.parent.mkdir(parents=True, exist_ok=True)
     save(out, network, labels=SHIPPED, encoding=recipe.encoding, card=card)
     out.with_name("MODEL_CARD.md").write_text(card)
     return card
+
+
+def _check_writable(out: Path) -> None:
+    """Said before the work, not after it."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise WeightsError(f"can't write {out}: {error.strerror}") from error

@@ -71,8 +71,10 @@ UNITS: dict[int, tuple[Pull, ...]] = {  # FACS: Ekman, Friesen and Hager, 2002
     15: (Pull("lip_corner", 0.1, 1.0, 9, 10),),  # lip corner depressor
     26: (Pull("jaw", 0.0, 1.0, 19, 18),),  # jaw drop
 }
-BROWS = (1, 2, 4)
 JAW = 26
+VARIATION_PX = 2.5  # standard deviations between people: where a muscle pulls,
+VARIATION_RAD = 0.2  # in which direction,
+VARIATION_SIZE = 0.2  # and over what width (logarithm)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,8 +116,9 @@ def lip_seam(landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 class FaceFields:
     """The fields of one face. Each is computed when first asked for."""
 
-    def __init__(self, landmarks: np.ndarray) -> None:
-        """`landmarks`: (468, 2) in pixels of the crop."""
+    def __init__(self, landmarks: np.ndarray, variation: np.random.Generator | None = None) -> None:
+        """`landmarks`: (468, 2) in pixels of the crop. With `variation`, every muscle is a little off the book."""
+        self._variation = variation
         self.landmarks = landmarks.astype(np.float32)
         self._x, self._y = grid()
         self._cache: dict[tuple[int, str], np.ndarray] = {}
@@ -164,14 +167,24 @@ class FaceFields:
         outward = -1.0 if side == "right" else 1.0
         field = np.zeros((*GRID_SHAPE, 2), np.float32)
         for pull in UNITS[unit]:
-            stay = np.ones(GRID_SHAPE, np.float32)
-            for x, y in self.landmarks[list(POINTS[pull.group][side == "left"])]:
-                distance2 = ((self._x - x) / pull.width_px) ** 2 + ((self._y - y) / pull.height_px) ** 2
-                stay *= 1.0 - np.exp(-0.5 * distance2)
+            points = self.landmarks[list(POINTS[pull.group][side == "left"])]
+            direction = np.array([outward * pull.outward, pull.down])
+            size_px = np.array([pull.width_px, pull.height_px])
+            if self._variation is not None:
+                turn = self._variation.normal(0.0, VARIATION_RAD)
+                direction = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ direction
+                size_px = size_px * np.exp(self._variation.normal(0.0, VARIATION_SIZE, 2))
+                points = points + self._variation.normal(0.0, VARIATION_PX, 2)
+            first = np.floor(points.min(axis=0) - 4 * size_px - GRID_ORIGIN_PX).astype(int).clip(0)
+            last = np.ceil(points.max(axis=0) + 4 * size_px - GRID_ORIGIN_PX).astype(int)
+            near = (slice(first[1], last[1]), slice(first[0], last[0]))  # beyond, a Gaussian is next to nothing
+            stay = np.ones_like(self._x[near])
+            for x, y in points.astype(np.float32):
+                distance2 = ((self._x[near] - x) / size_px[0]) ** 2 + ((self._y[near] - y) / size_px[1]) ** 2
+                stay *= 1.0 - np.exp(-0.5 * distance2.astype(np.float32))
             reach = 1.0 - stay  # a plateau over the group instead of a peak at each of its points
             if pull.group.endswith("brow"):
-                reach = reach * self._off_the_eyes
-            field[..., 0] += outward * pull.outward * reach
-            field[..., 1] += pull.down * reach
+                reach = reach * self._off_the_eyes[near]
+            field[near] += reach[..., None] * direction.astype(np.float32)
         mask = self._face_and_throat * self._below_the_lips if unit == JAW else self._face
         return field * mask[..., None]

@@ -7,7 +7,7 @@ its peak at u = arccos(0.8) / pi.
 
 import math
 from collections.abc import Sequence
-from typing import Literal, TypedDict
+from typing import Literal, TypedDict, get_args
 
 import msgspec
 import numpy as np
@@ -21,7 +21,7 @@ Stratum = Literal["hard", "medium", "easy"]
 Side = Literal["right", "left"]
 Nuisance = Literal["blink", "nod", "speech", "macro", "drift", "tremor", "flicker", "noise", "low_light"]
 
-NUISANCES: tuple[str, ...] = Nuisance.__args__  # type: ignore[attr-defined]
+NUISANCES: tuple[str, ...] = get_args(Nuisance)
 ALWAYS: tuple[str, ...] = ("blink", "drift", "tremor", "noise")  # every real recording has these
 STRATA: dict[str, tuple[float, float]] = {"hard": (0.8, 1.2), "medium": (1.2, 2.0), "easy": (2.0, 3.0)}  # amplitude, px
 ONSET_LEVEL = 0.1  # onset and offset: a tenth of the peak (DESIGN.md "Truth")

@@ -39,9 +39,10 @@ def examples(identity: Identity, count: int, seed: int) -> Iterator[Example]:
     """`count` examples of one person. The same arguments give the same pixels."""
     rng = np.random.default_rng((seed, 4))
     grey = replace(identity, photo=cv2.cvtColor(identity.photo, cv2.COLOR_RGB2GRAY))
-    fields = FaceFields(identity.landmarks)
     stage = None
     for index in range(count):
+        if index % 8 == 0:
+            fields = FaceFields(identity.landmarks, variation=rng)
         if stage is None or index % 16 == 0:  # now and then another distance from the camera: 75 to 270 px of face
             zoom = float(np.exp(rng.uniform(np.log(0.5), np.log(1.7))))
             side = 2 * round(160 * zoom)
@@ -70,12 +71,12 @@ def scenario(rng: np.random.Generator, label: str, detail: str) -> tuple[ClipPla
             else blink(rng, START_MS)
             if detail == "blink"
             # Larger than any micro-expression; a smaller one differs from it in its length alone, which no flow shows.
-            else change(macro(rng, START_MS), amplitude_px=float(rng.uniform(4.5, 8.0)))
+            else change(macro(rng, START_MS), amplitude_px=float(rng.uniform(5.5, 9.0)))
         )
         rise, fall = movement.rise_ms, movement.fall_ms
         instants = (START_MS + 0.2 * rise, START_MS + rise, movement.end_ms - 0.2 * fall)
         if detail == "macro":  # a macro-expression is not over when a spotter loses patience
-            instants = (*instants[:2], movement.end_ms - float(rng.uniform(0.2, 0.7)) * fall)
+            instants = (*instants[:2], movement.end_ms - float(rng.uniform(0.2, 0.5)) * fall)
         plan = change(plan, movements=(movement,))
     elif detail == "nod":
         size_px, angle = np.exp(rng.uniform(np.log(1.0), np.log(9.0))), rng.normal(np.pi / 2, 0.6) * rng.choice((-1, 1))

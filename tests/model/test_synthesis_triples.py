@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bowam_model.errors import DatasetError
+from bowam_model.errors import DatasetError, WeightsError
 from bowam_model.evaluation import confusion_matrix
 from bowam_model.flow import bidirectional_flow
 from bowam_model.labels import MEGC2019, NONE, SHIPPED
@@ -99,6 +99,12 @@ def test_the_card_counts_as_one_would_by_hand(tmp_path: Path) -> None:
     assert "has never seen a real micro-expression" in card.replace("\n", " ")
 
 
+def test_a_folder_that_takes_no_files_is_named_before_the_work_begins(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(WeightsError, match="can't write"):
+        train_shipped(tmp_path, tmp_path / "file" / "nano.safetensors", tmp_path)
+
+
 @pytest.mark.slow
 def test_one_command_makes_weights_that_load(tmp_path: Path) -> None:
     """Five people, who are one portrait in five lights: from photos to a file that the predictor takes."""
@@ -113,7 +119,10 @@ def test_one_command_makes_weights_that_load(tmp_path: Path) -> None:
     )
     heard: list[str] = []
     out = tmp_path / "weights" / "nano.safetensors"
-    card = train_shipped(photos, out, tmp_path, recipe, on_progress=lambda what, done, total: heard.append(what))
+    card = train_shipped(
+        photos, out, tmp_path, recipe, source="our own", on_progress=lambda what, done, total: heard.append(what)
+    )
+    assert "our own" in card
     predictor = load(out)
     assert predictor.labels == SHIPPED
     assert predictor.card == card == (out.parent / "MODEL_CARD.md").read_text()

@@ -34,7 +34,7 @@ def triple(portrait: Identity, *movements: Movement, nods: tuple[Nod, ...] = ())
     return np.stack([cv2.warpAffine(picture, to_crop, (240, 240)) for picture in pictures])
 
 
-def expression(*units: int, amplitude_px: float = 1.6) -> Movement:
+def expression(*units: int, amplitude_px: float = 2.5) -> Movement:
     return Movement(
         kind="micro", start_ms=200, rise_ms=100, hold_ms=0, fall_ms=150, amplitude_px=amplitude_px,
         actions=tuple(Action(unit) for unit in units),
