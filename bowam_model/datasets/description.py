@@ -55,5 +55,6 @@ class Description:
     clip: str = "{filename}"  # must be unique for a subject
     spellings: Mapping[str, str] = field(default_factory=dict)  # a wrong word of the sheet -> the right one
     ids: tuple[str, ...] = ()  # the emotions by number, for releases that carry numbers instead of words
+    by_kind: bool = False  # an expression without a word is labelled by its kind
     longest_s: float = 10.0  # a micro-expression with a longer interval is a slip of the pen
     rows: Callable[[list[Row], Book], list[Row]] = lambda rows, _book: rows  # what no declaration can tell

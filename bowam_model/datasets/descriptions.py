@@ -176,6 +176,7 @@ CASME3 = Description(
 CASME3_LONG = Description(
     name="casme3-long",
     title="CAS(ME)^3 part A, long videos",
+    by_kind=True,
     fps=30.0,
     subject="spNO.{}",
     clip="{filename}_{onset}",
@@ -224,8 +225,8 @@ DFME = Description(
         )
     ),
     layouts=(
+        Layout(folder="*/{filename}", name="clips", bounded=True),  # the parts lie side by side
         Layout(folder="{filename}", name="clips", bounded=True),
-        Layout(folder="*/{filename}", name="clips", bounded=True),
         Layout(folder="{subject}_{filename}", name="clips", bounded=True),
     ),
     ids=("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise"),
@@ -266,6 +267,7 @@ def _casme_square_folders(rows: list[Row], book: Book) -> list[Row]:
 CASME_SQUARE = Description(
     name="casme-square",
     title="CAS(ME)^2",
+    by_kind=True,
     fps=30.0,
     subject="s{:02d}",
     sheets=(
@@ -296,6 +298,7 @@ CASME_SQUARE = Description(
 SAMM_LV = Description(
     name="samm-lv",
     title="SAMM Long Videos",
+    by_kind=True,
     fps=200.0,
     subject="{:03d}",
     sheets=(

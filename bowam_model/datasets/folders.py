@@ -61,7 +61,7 @@ class Tree:
         """Where a layout may begin: the bases, and the root's parent when the root is the layout's first folder."""
         first, name = folder.split("/")[0], self.root.absolute().name
         yield from self.bases()
-        if "{" not in first and fnmatch(name.casefold(), first.casefold()):
+        if first.strip("*") and "{" not in first and fnmatch(name.casefold(), first.casefold()):
             yield self.root.absolute().parent
 
     def sheets(self, patterns: Iterable[str]) -> list[Path]:

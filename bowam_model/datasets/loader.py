@@ -158,11 +158,11 @@ def _sample(
     if not cells["subject"] or not cells.get("filename"):
         raise Unusable("skipped", "no subject or no file name")
     kind = kind or _kind(cells.get("kind", ""))
-    emotion = _emotion(description, cells.get("emotion", kind), notes)
+    emotion = _emotion(description, cells.get("emotion", kind if description.by_kind else ""), notes)
     word = emotion if view.source == "emotion" else cells.get(view.source, "").casefold()
     label = word if view.labels is None else view.labels.get(word)
     if not label:
-        raise Unusable("skipped", f"{word or 'an empty cell'!r} is not among these classes")
+        raise Unusable("skipped", f"{_quoted(word)} is not among these classes")
     folder = tree.find(base, layout.folder, cells)
     if folder is None:
         raise Unusable("missing", f"no folder {layout.folder.format_map(_Open(cells))}")
@@ -194,7 +194,11 @@ def _kind(text: str) -> Kind:
     for kind in ("micro", "macro", "blink"):
         if kind in text.casefold():
             return kind
-    raise Unusable("skipped", f"{text or 'an empty cell'!r} is no kind of expression")
+    raise Unusable("skipped", f"{_quoted(text)} is no kind of expression")
+
+
+def _quoted(text: str) -> str:
+    return repr(text) if text else "an empty cell"
 
 
 def _emotion(description: Description, text: str, notes: Notes) -> str:

@@ -75,6 +75,7 @@ def casme2(root: Path, sheet: str = "CASME2-coding-20140508.xlsx") -> Path:
                 (6, "EP09f", None, 10, 30, 30, None, "4", "disgust"),
                 ("26", "EP06_02_01", None, 5, 9, 20, None, "1", "fear"),
                 ("07", "EP01_01", None, 1, 5, 9, None, "1", "surprise"),
+                ("01", "EP02_02f", None, 1, 5, 9, None, "1", None),
             ],
         ),
     )
@@ -107,6 +108,7 @@ def test_casme2_reads_unpadded_numbers_odd_names_and_apexes_that_are_none(tmp_pa
         ("repaired", "sub05 EP09_05f", "apex 4 is the onset, without any movement; left open"),
         ("kept", "sub06 EP09f", "apex 30 is the offset too: the way back has no flow"),
         ("missing", "sub07 EP01_01", "no folder Cropped*/sub07/EP01_01"),
+        ("skipped", "sub01 EP02_02f", "an empty cell is not among these classes"),
     ]
     assert corpus.findings[0].where == "CASME2-coding-20140508.xlsx row 3"
     assert (corpus.expected.samples, corpus.expected.subjects) == (247, 26)
@@ -326,8 +328,8 @@ def test_dfme_headers_match_tolerantly_and_both_sheets_count(tmp_path: Path, hea
         ("a", [head, (3, "sub0003_01", 109, 120, 150, "4", "Disgust"), (3, "sub0003_02", 1, 5, 9, "1", "others")]),
     )
     xlsx(tmp_path / "testB_full_with_AU.xlsx", ("a", [head, (12, "sub0012_01", 1, 5, 20, "12", "Happiness")]))
-    images(tmp_path / "frames/sub0003_01", range(109, 151), "{:05d}.png")
-    images(tmp_path / "frames/sub0012_01", range(1, 21), "{:05d}.png")
+    images(tmp_path / "part_A/sub0003_01", range(109, 151), "{:05d}.png")
+    images(tmp_path / "part_B/sub0012_01", range(1, 21), "{:05d}.png")
     corpus = load(describe("dfme"), tmp_path)
     assert [(one.subject, one.clip, one.label, one.apex, one.fps) for one in corpus.samples] == [
         ("sub0003", "sub0003_01", "disgust", 120, None),
