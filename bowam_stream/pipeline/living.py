@@ -1,13 +1,16 @@
 """One camera through both processes, for as long as it lasts."""
 
 import tempfile
+import urllib.request
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 
-from bowam_stream.config import Config, save_config
+from bowam_stream.capture import is_camera
+from bowam_stream.config import Config, MetricsSettings, save_config
 from bowam_stream.messages import Event
 from bowam_stream.pipeline.stop import StopFlag
-from bowam_stream.pipeline.supervisor import Supervisor
+from bowam_stream.pipeline.supervisor import CAPTURE, WORKER, Supervisor
 from bowam_stream.pipeline.tap import Status, Tap
 
 POLL_S = 0.1
@@ -32,10 +35,25 @@ def live(
         file = Path(name) / "config.json"
         save_config(config, file)
         with Supervisor() as supervisor, Tap(config.events.endpoint) as tap:
-            supervisor.start("capture", ("capture", source, "--camera", camera, "--as-live", "--config", file))
-            supervisor.start("worker", ("worker", "--config", file))
-            while not stop and supervisor.watch() and supervisor.children[0].running:
+            supervisor.start(WORKER, ("worker", "--config", file))
+            while not is_camera(source) and not stop and supervisor.watch() and not _ready(config.metrics):
+                tap.poll(POLL_S, on_event, on_status)  # a recording that is played now would lose its beginning
+            capture = supervisor.start(
+                CAPTURE, ("capture", "--as-live", "--config", file, f"--camera={camera}", "--", source)
+            )
+            while not stop and supervisor.watch() and capture.running:
                 tap.poll(POLL_S, on_event, on_status)
                 on_turn()
             supervisor.end()
             tap.poll(0, on_event, on_status)
+
+
+def _ready(metrics: MetricsSettings) -> bool:
+    """Whether the worker says so; True where its port is not known beforehand."""
+    if metrics.worker_port == 0:
+        return True
+    try:
+        with urllib.request.urlopen(f"http://{metrics.host}:{metrics.worker_port}/readyz", timeout=1) as answer:
+            return bool(answer.status == HTTPStatus.OK)
+    except OSError:
+        return False

@@ -22,6 +22,7 @@ from bowam_stream.pipeline.stop import SUPERVISOR_VARIABLE
 log = logging.getLogger(__name__)
 
 ERROR_PREFIX = "bowam: "
+CAPTURE, WORKER = "capture", "worker"  # what the processes are called
 FAILED, CRASHED = 1, 70  # exit statuses; 70 is EX_SOFTWARE of sysexits.h
 
 
@@ -69,7 +70,8 @@ class Child:
         self._crashes.append(now_s)
         ended = f"by signal {-status}" if status < 0 else f"with status {status}"
         if len(self._crashes) > self._policy.restarts:
-            raise ProcessFailed(f"the {self.name} process ended {ended} {len(self._crashes)} times; giving up")
+            why = f": {self._error}" if self._error else ""
+            raise ProcessFailed(f"the {self.name} process ended {ended} {len(self._crashes)} times; giving up{why}")
         delay_s = min(self._policy.first_delay_s * 2 ** (len(self._crashes) - 1), self._policy.last_delay_s)
         log.warning("the %s process ended %s; starting it again in %.1f s", self.name, ended, delay_s)
         self._start_at = now_s + delay_s
@@ -124,7 +126,7 @@ class Supervisor:
         self.children: list[Child] = []
 
     def start(self, name: str, arguments: Sequence[str | Path]) -> Child:
-        """Start `bowam ARGUMENTS` as a process called `name`. Start them upstream first."""
+        """Start `bowam ARGUMENTS` as a process called `name`."""
         child = Child(name, [str(argument) for argument in arguments], self._policy)
         self.children.append(child)
         return child
@@ -137,8 +139,8 @@ class Supervisor:
         return any(child.running for child in self.children)
 
     def end(self) -> None:
-        """End all processes, upstream first, so that what is on the way still arrives."""
-        for child in self.children:
+        """End all processes, captures first, so that what is on the way still arrives."""
+        for child in sorted(self.children, key=lambda child: child.name != CAPTURE):
             child.end(self._end_timeout_s)
 
     def __enter__(self) -> "Supervisor":

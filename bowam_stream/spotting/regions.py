@@ -31,7 +31,6 @@ REGIONS: dict[str, tuple[int, ...]] = {
 NAMES = tuple(REGIONS)
 EYES = np.array([name.startswith("eye") for name in NAMES])
 MOUTH = np.array([name.startswith(("mouth", "lip", "chin")) for name in NAMES])
-BROWS = np.array([name.startswith(("brow", "glabella")) for name in NAMES])
 
 RIGID = (168, 6, 197, 195, 5, 9, 151, 67, 297, 109, 338, 54, 284, 116, 345, 123, 352, 50, 280, 126, 355, 193, 417)
 """Points that move little against the skull: bridge of the nose, forehead, temples, cheek bones."""

@@ -108,7 +108,7 @@ class Spotter:
         """Close what is open at the end of the stream."""
         return [
             msgspec.structs.replace(c, quality=tuple(sorted({*c.quality, *end.quality})))
-            for c in self._drop(set(self._faces), "end_of_stream")
+            for c in self._drop(set(self._faces), "interrupted" if "interrupted" in end.quality else "end_of_stream")
         ]
 
     def _drop(self, tracks: set[int], reason: str) -> list[Candidate]:
@@ -124,7 +124,7 @@ class Spotter:
         if len(self._periods_ns) > _PERIODS // 4:
             rate_hz = NS_PER_SECOND / max(float(np.median(self._periods_ns)), 1.0)
         if last is None:
-            return 0, False, rate_hz
+            return 0, frame.seq > 0, rate_hz  # a worker that joins, or comes back, missed what was before
         step_ns = frame.moment.t_ns - last.moment.t_ns
         self._periods_ns.append(step_ns)
         return step_ns, frame.seq != last.seq + 1, rate_hz
