@@ -110,10 +110,15 @@ def _load_one(dataset: str, folder: Path) -> Corpus:
 
 
 def _folder(root: Path, dataset: str) -> Path:
-    for name, path in Tree(root).listing(root).folders.items():
-        if any(plain(name).startswith(spelling) for spelling, known in SETS.items() if known == dataset):
-            return path
-    raise DatasetError(f"no folder of {dataset} in {root}: looked for a name that begins with it; found {glance(root)}")
+    spellings = tuple(spelling for spelling, known in SETS.items() if known == dataset)
+    # Without its brackets CAS(ME)^2, another data set, is casme2 too.
+    named = [(plain(name), path) for name, path in Tree(root).listing(root).folders.items() if "(" not in name]
+    exact = [path for name, path in named if name in spellings]
+    begins = [path for name, path in named if name.startswith(spellings)]
+    if not begins:
+        looked = f"looked for a name that begins with {' or '.join(spellings)}"
+        raise DatasetError(f"no folder of {dataset} in {root}: {looked}; found {glance(root)}")
+    return (exact or begins)[0]
 
 
 def _label(text: str) -> str | None:

@@ -38,7 +38,8 @@ def load(
         rows, sources = _annotated(description, tree, sheet, notes)
     else:
         rows, sources = _from_folders(description, layouts, tree), ()
-    rows = [(kind, where, _named(description, row)) for kind, where, row in rows]
+    people: dict[Key, str] = {}
+    rows = [(kind, where, _named(description, row, people)) for kind, where, row in rows]
     begin = tree.begin(layouts, [row.cells for _, _, row in rows])
     if begin is None:
         looked = " or ".join(one.folder for one in layouts)
@@ -135,13 +136,13 @@ def _from_folders(description: Description, layouts: list[Layout], tree: Tree) -
     return []
 
 
-def _named(description: Description, row: Row) -> Row:
-    """The row with its subject in the data set's one spelling."""
+def _named(description: Description, row: Row, people: dict[Key, str]) -> Row:
+    """The row with its subject in one spelling: the description's, or the first that came."""
     subject = row.cells.get("subject", "")
     digits = re.findall(r"\d+", subject)
     if description.subject is not None:
         subject = description.subject.format(int(digits[-1])) if digits else ""
-    return Row(row.number, {**row.cells, "subject": subject})
+    return Row(row.number, {**row.cells, "subject": people.setdefault(key(subject), subject)})
 
 
 def _sample(
@@ -158,7 +159,7 @@ def _sample(
     if not cells["subject"] or not cells.get("filename"):
         raise Unusable("skipped", "no subject or no file name")
     kind = kind or _kind(cells.get("kind", ""))
-    emotion = _emotion(description, cells.get("emotion", kind if description.by_kind else ""), notes)
+    emotion = _emotion(description, cells.get("emotion") or (kind if description.by_kind else ""), notes)
     word = emotion if view.source == "emotion" else cells.get(view.source, "").casefold()
     label = word if view.labels is None else view.labels.get(word)
     if not label:
@@ -172,6 +173,8 @@ def _sample(
     numbers = tuple(number for number in images if onset <= number <= offset)
     if len(numbers) < 3:
         raise Unusable("missing", f"{len(numbers)} images from {onset} to {offset} in {folder.name}; it takes three")
+    if len(numbers) <= offset - onset:
+        notes.add("kept", f"{offset - onset + 1 - len(numbers)} frames from {onset} to {offset} are not on disk")
     return Sample(
         dataset=description.name,
         subject=cells["subject"],

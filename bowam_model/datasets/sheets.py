@@ -18,7 +18,7 @@ class Row:
     """One row: its number as a spreadsheet program shows it (from 1), and its cells by field."""
 
     number: int
-    cells: Mapping[str, str]  # empty cells are left out
+    cells: Mapping[str, str]  # empty for an empty cell; a field whose column is not there is not here
 
 
 def read_book(path: Path) -> Book:
@@ -83,8 +83,8 @@ def _rows(table: Table, first: int, places: Mapping[str, int]) -> list[Row]:
     rows = []
     for index in range(first, len(table)):
         line = table[index]
-        cells = {field: line[place] for field, place in places.items() if place < len(line) and line[place]}
-        if cells:
+        cells = {field: line[place] if place < len(line) else "" for field, place in places.items()}
+        if any(cells.values()):
             rows.append(Row(index + 1, cells))
     return rows
 

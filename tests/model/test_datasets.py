@@ -441,19 +441,25 @@ def test_mmew_says_each_bad_row(tmp_path: Path) -> None:
     ]
 
 
-def test_4dme_drops_the_suffix_of_action_units(tmp_path: Path) -> None:
+def test_4dme_drops_the_suffix_of_action_units_and_says_empty_cells(tmp_path: Path) -> None:
+    """A person spelt in two ways is one person, whom a fold leaves out as a whole; lost frames are counted."""
     head = ("sub_ID", "fold_name", "Emotion", "Onset", "Apex", "Offset", "AUs")
-    xlsx(
-        tmp_path / "4DME_Labelling_Micro_release v1.xlsx",
-        ("a", [head, ("S1", "S1_02", "Positive", 5, 9, 20, "6(k)+12")]),
-    )
+    rows = [("S1", "S1_02", "Positive", 5, 9, 20, "6(k)+12"), ("s1", "S1_03", "Surprise", 5, None, None, None)]
+    xlsx(tmp_path / "4DME_Labelling_Micro_release v1.xlsx", ("a", [head, *rows]))
     images(tmp_path / "gray_micro/S1/S1_02", range(5, 21), "{}.jpg")
+    images(tmp_path / "gray_micro/S1/S1_03", (5, 6, 8, 11), "{}.jpg")
     corpus = load(describe("4dme"), tmp_path, classes="3")
-    assert [(one.subject, one.clip, one.label, one.aus) for one in corpus.samples] == [
-        ("S1", "S1_02", "positive", ("6", "12"))
+    assert [(one.subject, one.clip, one.label, one.apex, one.offset, one.aus) for one in corpus.samples] == [
+        ("S1", "S1_02", "positive", 9, 20, ("6", "12")),
+        ("S1", "S1_03", "surprise", None, 11, ()),
     ]
+    assert names(corpus)[3:] == ["5.jpg", "8.jpg", "11.jpg"]
     assert not corpus.samples[0].cropped
-    assert not corpus.findings
+    assert told(corpus) == [
+        ("repaired", "S1 S1_03", "offset '' is no frame; last image of the clip, 11, taken"),
+        ("repaired", "S1 S1_03", "apex '' is no frame; left open"),
+        ("kept", "S1 S1_03", "3 frames from 5 to 11 are not on disk"),
+    ]
 
 
 def test_a_wrong_folder_is_told_what_was_looked_for_and_what_was_found(tmp_path: Path) -> None:

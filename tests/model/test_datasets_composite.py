@@ -43,12 +43,14 @@ def composite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("megc")
     rows = entries()
     write_list(root / "combined_3class_gt.csv", rows)
+    for other in ("CAS(ME)^2", "SAMM long videos"):  # names that only look like the composite's
+        (root / other).mkdir()
     more = [("casme2", "sub01", "EP99_01f", "negative"), ("samm", "001", "001_9_9", "negative")]
     for dataset, subject, clip, label in [*rows, *more]:
         shown = {"subject": subject, "clip": clip, "label": label}
         if dataset == "smic":  # the release's own padding differs from the list's
             shown |= {"subject": f"s{int(subject[1:])}", "clip": clip.replace("s0", "s")}
-        for number in (10, 14, 20):
+        for number in range(10, 15):
             path = root / ON_DISK[dataset].format(**shown, number=number)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
@@ -81,7 +83,7 @@ def composite(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for one, subject, clip, label in [*rows, *more]:
             if one == dataset:
                 number = int(subject.removeprefix("sub"))
-                book.active.append([number, clip, 10, 14, 20, "4", EMOTIONS[label]])
+                book.active.append([number, clip, 10, 12, 14, "4", EMOTIONS[label]])
         book.save(root / name)
     return root
 
