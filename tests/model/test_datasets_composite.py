@@ -43,7 +43,7 @@ def composite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("megc")
     rows = entries()
     write_list(root / "combined_3class_gt.csv", rows)
-    for other in ("CAS(ME)^2", "SAMM long videos"):  # names that only look like the composite's
+    for other in ("CAS(ME)^2", "CASME II long", "SAMM long videos"):  # names that only look like the composite's
         (root / other).mkdir()
     more = [("casme2", "sub01", "EP99_01f", "negative"), ("samm", "001", "001_9_9", "negative")]
     for dataset, subject, clip, label in [*rows, *more]:
