@@ -13,7 +13,7 @@ from bowam_model.flow import farneback
 def run() -> None:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    _, frames = aligned_frames(30.0, 2.0)
+    _, frames = aligned_frames(30.0, 4.0)
     onset, apex, offset = (frames[k].faces[0].crop for k in (10, 20, 30))
     predictor = load()
     batch = torch.zeros(1, 3, predictor.encoding.input_px, predictor.encoding.input_px)

@@ -7,6 +7,7 @@ import typer
 
 import bowam_stream
 from bowam_model.cli import synth, train
+from bowam_model.datasets.command import app as dataset
 from bowam_stream import logs
 from bowam_stream.cli.capture import capture
 from bowam_stream.cli.demo import demo
@@ -34,6 +35,7 @@ for panel, commands in (
 ):
     for command in commands:
         app.command(rich_help_panel=panel)(command)
+app.add_typer(dataset, name="dataset", rich_help_panel=MODEL)
 
 
 def _version(asked: bool) -> None:
