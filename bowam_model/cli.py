@@ -42,9 +42,9 @@ def synth(
         Path | None, typer.Option(help="A photo of a neutral face, or a folder of them. Default: a built-in portrait.")
     ] = None,
     rate: Annotated[float, typer.Option(help="Frames per second.", min=5, max=1000)] = 100.0,
-    seconds: Annotated[float, typer.Option(help="Length of a clip.", min=0.1)] = 10.0,
+    seconds: Annotated[float, typer.Option(help="Length of a clip.", min=0.1, max=3600)] = 10.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same clip.", min=0)] = 0,
-    events: Annotated[int, typer.Option(help="Micro-expressions in a clip.", min=0)] = 3,
+    events: Annotated[int, typer.Option(help="Micro-expressions in a clip.", min=0, max=10_000)] = 3,
     label: Annotated[list[Label] | None, typer.Option(help="Classes to draw from; repeatable.")] = None,
     stratum: Annotated[
         list[Stratum] | None,
@@ -56,9 +56,11 @@ def synth(
     ] = None,
     still: Annotated[bool, typer.Option("--still", help="No nuisance at all.")] = False,
     size: Annotated[str, typer.Option(help="WIDTHxHEIGHT in pixels, both even.")] = "640x480",
-    zoom: Annotated[float, typer.Option(help="Scale of the face; 1.2 makes it about 200 px wide.", min=0.2)] = 1.2,
+    zoom: Annotated[
+        float, typer.Option(help="Scale of the face; 1.2 makes it about 200 px wide.", min=0.2, max=20)
+    ] = 1.2,
     crf: Annotated[int, typer.Option(help="Compression: 0 lossless, 18 fine, 35 poor.", min=0, max=51)] = 18,
-    count: Annotated[int, typer.Option(help="How many clips; their seeds count up.", min=1)] = 1,
+    count: Annotated[int, typer.Option(help="How many clips; their seeds count up.", min=1, max=100_000)] = 1,
 ) -> None:
     """Animate neutral faces into clips whose micro-expressions are known (clip.mp4, truth.json)."""
     from bowam_model.synthesis import load_identity, make_clip, plan_clip
@@ -116,8 +118,8 @@ def train(
 def parse_size(text: str) -> tuple[int, int]:
     """`640x480` as (width, height). Raises OptionError."""
     width, _, height = text.lower().partition("x")
-    if not (width.isdigit() and height.isdigit()):
-        raise OptionError(f"{text!r} is no size: write WIDTHxHEIGHT, such as 640x480")
+    if not (text.isascii() and width.isdigit() and height.isdigit() and int(width) * int(height) <= 2**26):
+        raise OptionError(f"{text!r} is no size: write WIDTHxHEIGHT, such as 640x480, up to 8192x8192")
     return int(width), int(height)
 
 

@@ -173,6 +173,8 @@ def _with_metadata(file: bytes, metadata: dict[str, str]) -> bytes:
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Any], str]:
     """Metadata, tensors by name and the file's SHA-256."""
     try:
+        if path.exists() and not path.is_file():
+            raise WeightsError(f"can't read weights from {path}: it is no file; pass the path of a .safetensors one")
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         with safe_open(path, framework="pt") as opened:
@@ -208,6 +210,8 @@ def _check_tensors(path: Path, network: Network, tensors: dict[str, Any]) -> Non
                 f"{path} does not fit {network.name}: {key} is {found.get(key, 'missing')}, "
                 f"the network has {expected.get(key, 'no such weight')}"
             )
+        if not tensors[key].isfinite().all():
+            raise WeightsError(f"{path} is damaged: {key} holds values that are not finite; train or copy it again")
 
 
 @contextmanager

@@ -9,8 +9,10 @@ inproc://events             one process
 import contextlib
 import errno
 import ipaddress
+import os
 import re
 import socket as socketlib
+import stat
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -97,6 +99,14 @@ def _answers(path: str) -> bool:
         return probe.connect_ex("\0" + path[1:] if path.startswith("@") else path) == 0
 
 
+def _is_other_file(path: str) -> bool:
+    """Whether something lies there that is no socket: libzmq would delete it to take its place."""
+    try:
+        return not stat.S_ISSOCK(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
 def bind(socket: "zmq.Socket[bytes]", endpoint: str, *, insecure: bool = False) -> str:
     """Bind `socket` and return its true address (with the port that the system chose).
 
@@ -106,8 +116,11 @@ def bind(socket: "zmq.Socket[bytes]", endpoint: str, *, insecure: bool = False) 
 
     require_loopback(endpoint, insecure)
     address = parse(endpoint)
-    if address.scheme == "ipc" and _answers(address.host):
-        raise in_use(endpoint)
+    if address.scheme == "ipc":
+        if _is_other_file(address.host):
+            raise TransportError(f"can't listen on {endpoint}: there is a file that is no socket; choose another")
+        if _answers(address.host):
+            raise in_use(endpoint)
     if address.scheme == "tcp":
         socket.set(zmq.IPV6, int(":" in address.host))
     try:

@@ -6,7 +6,7 @@ error, so that a misspelled setting is never silently ignored.
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -19,13 +19,16 @@ from bowam_stream.transport import TransportSettings
 
 SHIPPED_WEIGHTS = Path(bowam_model.__path__[0]) / "weights" / "bowam-nano.safetensors"
 
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Threads = Annotated[int, msgspec.Meta(ge=1, le=1024)]
+
 
 class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which network recognises, and how it runs."""
 
     weights: str | None = None  # safetensors file; None: the weights that come with the package
     backend: str = "eager"
-    threads: int = 1  # of the network; fixed before frame 0, since it changes the last bits
+    threads: Threads = 1  # of the network; fixed before frame 0, since it changes the last bits
 
 
 class EventSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,8 +44,8 @@ class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Where Prometheus finds the numbers. Port 0 takes a free one, and the log tells which."""
 
     host: str = "127.0.0.1"
-    capture_port: int = 9101
-    worker_port: int = 9102
+    capture_port: Port = 9101
+    worker_port: Port = 9102
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -69,7 +72,7 @@ def load_config(path: Path | None) -> Config:
         return Config()
     decode = msgspec.json.decode if path.suffix == ".json" else msgspec.toml.decode
     try:
-        return decode(path.read_bytes(), type=Config)
+        return decode(_bytes_of(path), type=Config)
     except OSError as error:
         raise ConfigError(f"can't read {path}: {error.strerror}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:  # ValidationError is a DecodeError
@@ -77,21 +80,38 @@ def load_config(path: Path | None) -> Config:
 
 
 def save_config(config: Config, path: Path) -> None:
-    """Write all settings as JSON, for the processes of a run."""
-    path.write_bytes(msgspec.json.encode(config))
+    """Write all settings as JSON, for the processes of a run. Raises ConfigError for what can't be written as text."""
+    try:
+        path.write_bytes(msgspec.json.encode(config))
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"{error.object!r} is not UTF-8; rename the file") from None
+
+
+def _bytes_of(file: Path) -> bytes:
+    """What stands in a file; a pipe or a device might never end, and is refused."""
+    if file.exists() and not file.is_file():
+        raise ConfigError(f"{file} is no ordinary file; name one")
+    return file.read_bytes()
 
 
 def _digest_of(file: str | Path) -> str:
     try:
-        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+        return hashlib.sha256(_bytes_of(Path(file))).hexdigest()
     except OSError as error:
         raise ConfigError(f"can't read the weights {file}: {error.strerror}") from None
 
 
 def replaced(config: Config, stage: str, **changes: Any) -> Config:
-    """The config with some settings of one stage changed; those that are None are left as they were."""
+    """The config with some settings of one stage changed; those that are None are left as they were.
+
+    Raises ConfigError, as `load_config` does, for a value that is out of range.
+    """
     given = {
         name: str(value) if isinstance(value, Path) else value for name, value in changes.items() if value is not None
     }
     settings = msgspec.structs.replace(getattr(config, stage), **given)
+    try:
+        msgspec.convert(msgspec.structs.asdict(settings), type(settings))
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{stage}: {error}") from None
     return msgspec.structs.replace(config, **{stage: settings})

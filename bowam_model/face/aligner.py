@@ -4,7 +4,7 @@ Everything depends on the pictures and their media times alone, so that a replay
 """
 
 from types import TracebackType
-from typing import Self
+from typing import Annotated, Self
 
 import msgspec
 import numpy as np
@@ -23,8 +23,8 @@ _SAME_SIZE = 1.5
 class FaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How faces are followed and aligned."""
 
-    crop_px: int = CROP_PX  # side of the square crop
-    max_faces: int = 1  # 1: the most prominent face is followed
+    crop_px: Annotated[int, msgspec.Meta(ge=32, le=2048)] = CROP_PX  # side of the square crop
+    max_faces: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1  # 1: the most prominent face is followed
     keep_track_ms: float = 400.0  # a face that is lost for longer comes back as a new track
     look_every_ms: float = 500.0  # how often the detector says anew how face-like a face is
     # Low-pass of the alignment (see SteadyTransform); chosen for the least motion that is left at brows and mouth over

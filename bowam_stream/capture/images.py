@@ -8,11 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bowam_stream.capture.source import SourceSettings
+from bowam_stream.capture.source import SourceSettings, printable
 from bowam_stream.clock import NS_PER_SECOND
 from bowam_stream.errors import SourceError
 from bowam_stream.messages import Frame, Moment
 
+_LONGEST_S = 24 * 3600
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
 
 
@@ -27,7 +28,7 @@ class ImageFolder:
     quality: tuple[str, ...] = ()
 
     def __init__(self, folder: Path, settings: SourceSettings) -> None:
-        self.name = folder.name
+        self.name = printable(folder.name)
         self.late_quality: tuple[str, ...] = ()
         self._files = _numbered(folder)
         if not self._files:
@@ -38,6 +39,12 @@ class ImageFolder:
             raise SourceError(f"{folder}: images carry no time; give their frame rate with --rate")
         if not 0 < settings.rate_hz <= 10_000:
             raise SourceError(f"{folder}: --rate {settings.rate_hz:g} is not a frame rate")
+        first, last = self._files[0][0], self._files[-1][0]
+        if last - first > _LONGEST_S * settings.rate_hz:
+            raise SourceError(
+                f"{folder}: frame numbers from {self._files[0][1].name} to {self._files[-1][1].name} would be more "
+                "than a day of video; are they dates? Number the images one by one"
+            )
         self.rate_hz = settings.rate_hz
         self._loops = settings.loops
         self.frames = len(self._files) * settings.loops

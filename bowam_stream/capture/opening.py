@@ -7,6 +7,7 @@ rtsp://user:pw@host/stream  a network camera
 test://pattern?frames=90    a test pattern whose pixels carry the frame number
 """
 
+import os
 import re
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from bowam_stream.capture.camera import NetworkCamera, Webcam
 from bowam_stream.capture.images import ImageFolder
 from bowam_stream.capture.pattern import Pattern
 from bowam_stream.capture.recording import Recording
-from bowam_stream.capture.source import Clocks, Source, SourceSettings
+from bowam_stream.capture.source import Clocks, Source, SourceSettings, printable
 from bowam_stream.errors import SourceError
 
 _SETTINGS, _CLOCKS = SourceSettings(), Clocks()
@@ -41,9 +42,15 @@ def open_source(spec: str, settings: SourceSettings = _SETTINGS, clocks: Clocks 
         return (NetworkCamera if spec.startswith(_NETWORK) else Webcam)(spec, settings, clocks)
     if "://" in spec:
         raise SourceError(f"{redact(spec)}: unknown kind of source; use a file, a folder, a camera number or rtsp://")
-    path = Path(spec).expanduser()
-    if path.is_dir():
-        return ImageFolder(path, settings)
-    if path.is_file():
-        return Recording(path, settings)
-    raise SourceError(f"{spec}: {'neither a file nor a folder' if path.exists() else 'no such file or folder'}")
+    if not spec:
+        raise SourceError("the name of the source is empty; name a video, a folder of numbered images or a camera")
+    path = Path(os.path.expanduser(spec))  # pathlib's fails where ~x is a file and no user
+    try:
+        if path.is_dir():
+            return ImageFolder(path, settings)
+        if path.is_file():
+            return Recording(path, settings)
+        there = path.exists()
+    except OSError as error:  # no permission, a name that is too long, a disk that fails
+        raise SourceError(f"{printable(spec)}: can't be read ({error.strerror})") from error
+    raise SourceError(f"{printable(spec)}: {'neither a file nor a folder' if there else 'no such file or folder'}")

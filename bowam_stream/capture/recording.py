@@ -14,7 +14,7 @@ import cv2
 import msgspec
 import numpy as np
 
-from bowam_stream.capture.source import SourceSettings
+from bowam_stream.capture.source import SourceSettings, printable
 from bowam_stream.capture.timeline import Timeline
 from bowam_stream.clock import NS_PER_SECOND
 from bowam_stream.errors import SourceError
@@ -43,7 +43,7 @@ class Recording:
         """Raise SourceError if the file is no video, holds no frame, or can't be read."""
         if settings.rate_hz is not None and not 0 < settings.rate_hz <= 10_000:
             raise SourceError(f"{path.name}: --rate {settings.rate_hz:g} is not a frame rate")
-        self.name = path.name
+        self.name = printable(path.name)
         self.late_quality: tuple[str, ...] = ()
         self.skipped_packets = 0  # of the last iteration: packets that could not be decoded
         self._path, self._settings = path, settings
@@ -144,7 +144,9 @@ def _opened(path: Path) -> Any:
         raise SourceError(f"{path.name}: the file is empty")
     try:
         # Only this file is read, even where a playlist inside it names others.
-        return av.open(str(path), options={"protocol_whitelist": "file"}, metadata_errors="ignore")
+        return av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="ignore")
+    except PermissionError as error:
+        raise SourceError(f"{path.name}: {error.strerror}; give this user the right to read it") from error
     except av.error.FFmpegError as error:
         raise SourceError(
             f"{path.name}: no video, or cut off before its table of contents ({error.strerror}); "

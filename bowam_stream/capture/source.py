@@ -1,20 +1,25 @@
 """What a source of frames is."""
 
+import os
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import msgspec
 
 from bowam_stream import clock
 from bowam_stream.messages import Frame
 
+Loops = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+DecodeThreads = Annotated[int, msgspec.Meta(ge=1, le=64)]
+RateHz = Annotated[float, msgspec.Meta(gt=0, le=10_000)]
+
 
 class SourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How frames are fetched."""
 
-    rate_hz: float | None = None  # images, and recordings without timestamps: frames per second; cameras: asked for
-    loops: int = 1  # recordings: how often they are played, with continuing time and frame numbers
-    decode_threads: int = 1  # more than one is faster for 4K, but a damaged recording may then decode differently
+    rate_hz: RateHz | None = None  # images, and recordings without timestamps: frames per second; cameras: asked for
+    loops: Loops = 1  # recordings: how often they are played, with continuing time and frame numbers
+    decode_threads: DecodeThreads = 1  # more are faster for 4K, but a damaged recording may then decode differently
     camera_size: str | None = None  # webcams: "1280x720"; None leaves it to the driver
     open_timeout_s: float = 5.0  # network cameras: how long a connection may take
     read_timeout_s: float = 5.0  # network cameras: how long a frame may take before the connection counts as lost
@@ -63,3 +68,8 @@ class Source(Protocol):
         """SHA-256 of the content, hexadecimal; None for cameras."""
 
     def __iter__(self) -> Iterator[Frame]: ...
+
+
+def printable(name: str) -> str:
+    """A file name as text that can be sent and shown: bytes that are no UTF-8 become U+FFFD."""
+    return os.fsencode(name).decode(errors="replace")

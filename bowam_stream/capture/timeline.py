@@ -5,14 +5,16 @@ from fractions import Fraction
 from bowam_stream.clock import NS_PER_MS, NS_PER_SECOND
 
 _JOIN_NS = NS_PER_SECOND  # a step back by more than this is a joint between two pieces, by less a jittering writer
+_LONGEST_GAP_NS = 12 * 3600 * NS_PER_SECOND  # a step further ahead is a broken timestamp, or a joint again
 _TICK_NS = NS_PER_MS // 1000
 
 
 class Timeline:
     """Turns presentation timestamps into media time.
 
-    A step forward is a gap and stays. What can't be true is mended: a missing timestamp follows its predecessor by one
-    frame period, and so does the first one after a joint; one that does not increase follows by a microsecond.
+    A step forward is a gap and stays, up to half a day. What can't be true is mended: a missing timestamp follows its
+    predecessor by one frame period, and so does the first one after a joint; one that does not increase follows by a
+    microsecond.
     """
 
     def __init__(self, period_ns: int, start_ns: int = 0) -> None:
@@ -34,12 +36,12 @@ class Timeline:
             if self._shift_ns is None:
                 self._shift_ns = t_ns - stamp_ns
             t_ns, mended = stamp_ns + self._shift_ns, False
-            if self._last_ns is not None and t_ns <= self._last_ns:
+            if self._last_ns is not None and not self._last_ns < t_ns <= self._last_ns + _LONGEST_GAP_NS:
                 mended = True
-                if t_ns < self._last_ns - _JOIN_NS:
+                if self._last_ns - _JOIN_NS <= t_ns <= self._last_ns:
+                    t_ns = self._last_ns + _TICK_NS
+                else:
                     t_ns = self.next_ns
                     self._shift_ns = t_ns - stamp_ns
-                else:
-                    t_ns = self._last_ns + _TICK_NS
         self._last_ns = t_ns
         return t_ns, mended

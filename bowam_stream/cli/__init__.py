@@ -3,12 +3,28 @@
 Exit status 0: done. 1: failed, with one clear line on stderr. 2: wrong usage.
 """
 
+import errno
+import io
 import os
 import sys
 
 from bowam_model.errors import ModelError
 from bowam_stream.errors import StreamError
 from bowam_stream.pipeline.supervisor import CRASHED, ERROR_PREFIX, FAILED
+
+OF_THE_MACHINE = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EROFS: "choose another folder",
+    errno.EACCES: "give this user the right, or choose another place",
+    errno.EPERM: "give this user the right, or choose another place",
+    errno.ENAMETOOLONG: "choose a shorter one",
+    errno.ELOOP: "these links lead in a circle; name a file",
+    errno.EIO: "check the disk",
+    errno.EMFILE: "raise the limit (ulimit -n)",
+    errno.ENFILE: "close other programs",
+}
+"""What the system refuses wherever a file is touched, and what a person does about it. Starting again does not help."""
 
 
 def main() -> None:
@@ -18,6 +34,9 @@ def main() -> None:
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     from bowam_stream.cli.app import app
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a closed one is None; names need not fit into its encoding
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(standalone_mode=True)
     except (StreamError, ModelError) as error:
@@ -29,6 +48,9 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as error:
+        if advice := OF_THE_MACHINE.get(getattr(error, "errno", None) or 0):  # OSError, ZMQError
+            name = getattr(error, "filename", None)
+            fail(f"{f'{name}: ' if name else ''}{getattr(error, 'strerror', error)}; {advice}", FAILED)
         if os.environ.get("BOWAM_TRACEBACK"):
             raise
         kind = type(error).__name__

@@ -1,16 +1,29 @@
 """Options that several verbs share, each with its help stated once."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+CAMERA = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")  # what messages and topics can carry
+
+
+def _camera(name: str) -> str:
+    if not CAMERA.fullmatch(name):
+        raise typer.BadParameter("up to 64 letters, digits, `.`, `_` and `-`, the first no sign")
+    return name
+
+
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="FILE.toml", help="Settings file; flags come on top of it.")
 ]
-Camera = Annotated[str, typer.Option("--camera", help="Name of this camera in topics, metrics and events.")]
+Camera = Annotated[
+    str, typer.Option("--camera", callback=_camera, help="Name of this camera in topics, metrics and events.")
+]
 Rate = Annotated[
-    float | None, typer.Option("--rate", min=0.1, metavar="HZ", help="Frame rate of a folder of numbered images.")
+    float | None,
+    typer.Option("--rate", min=0.1, max=10_000, metavar="HZ", help="Frame rate of a folder of numbered images."),
 ]
 Weights = Annotated[
     Path | None,

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bowam_stream.capture.images import SUFFIXES as IMAGES
 from bowam_stream.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -12,21 +13,42 @@ if TYPE_CHECKING:
 
 
 class Outputs:
-    """Where events, report and overlay go; None: not wanted. Raises ConfigError for a place that can't be written."""
+    """Where events, report and overlay go; None: not wanted.
 
-    def __init__(self, *, events: Path | None, report: Path | None, overlay: Path | None) -> None:
+    `others` are the files that the run reads or keeps besides (recording, weights, settings, journal): no output may
+    take the place of one. Raises ConfigError for a place that can't be written or is taken.
+    """
+
+    def __init__(
+        self, *, events: Path | None, report: Path | None, overlay: Path | None, others: Iterable[Path | None] = ()
+    ) -> None:
         self.events, self.report, self.overlay = events, report, overlay
+        taken = {Path(os.path.realpath(path)) for path in others if path}
         for path in filter(None, (events, report, overlay)):
-            if path.is_dir():
-                raise ConfigError(f"{path} is a folder; name a file")
-            if not path.absolute().parent.is_dir():
-                raise ConfigError(f"can't write {path}: there is no folder {path.absolute().parent}; make it first")
-            if not os.access(path.absolute().parent, os.W_OK):
-                raise ConfigError(f"can't write {path}: no permission for {path.absolute().parent}")
+            place = _writable(path)
+            if place in taken:
+                raise ConfigError(f"can't write {path}: this run uses that file for something else; name another")
+            if place.parent in taken and place.suffix.lower() in IMAGES:
+                raise ConfigError(f"can't write {path}: it would be an image of the recording; name another file")
+            taken.add(place)
 
     @property
     def need_record(self) -> bool:
         return self.report is not None or self.overlay is not None
+
+
+def _writable(path: Path) -> Path:
+    """Where `path` leads to, behind all links, if a file can be put there."""
+    place = Path(os.path.realpath(path))
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder; name a file")
+    if place.is_symlink() or (path.exists() and not path.is_file()):
+        raise ConfigError(f"can't write {path}: it is a device, a pipe or a circle of links; name an ordinary file")
+    if not place.parent.is_dir():
+        raise ConfigError(f"can't write {path}: there is no folder {place.parent}; make it first")
+    if not os.access(place.parent, os.W_OK):
+        raise ConfigError(f"can't write {path}: no permission for {place.parent}")
+    return place
 
 
 def write_events(path: Path, events: Iterable["Event"]) -> None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bowam_stream.cli.options import Camera, ConfigFile, Rate, Weights
-from bowam_stream.cli.outputs import Outputs, write_events
 
 if TYPE_CHECKING:
+    from bowam_stream.cli.outputs import Outputs
     from bowam_stream.config import Config
     from bowam_stream.messages import Event
     from bowam_stream.pipeline.replaying import Replay
@@ -31,6 +31,7 @@ def replay(
     config: ConfigFile = None,
 ) -> None:
     """Find the micro-expressions of a recording. The same recording gives the same events, byte for byte."""
+    from bowam_stream.cli.outputs import Outputs
     from bowam_stream.config import load_config, replaced
 
     if speed not in ("1", "max"):
@@ -44,7 +45,7 @@ def replay(
         camera=camera,
         paced=speed == "1",
         journal=journal,
-        outputs=Outputs(events=events, report=report, overlay=overlay),
+        outputs=Outputs(events=events, report=report, overlay=overlay, others=(Path(video), journal, weights, config)),
     ) as result:
         summarise(result)
 
@@ -57,11 +58,12 @@ def run(
     camera: str,
     paced: bool,
     journal: Path | None,
-    outputs: Outputs,
+    outputs: "Outputs",
     truth: Path | None = None,
     quiet: bool = False,
 ) -> Any:
     """Replay `video` with progress, write the outputs, and give the result."""
+    from bowam_stream.cli.outputs import write_events
     from bowam_stream.cli.terminal import RunProgress, line
     from bowam_stream.pipeline.replaying import replay as start
     from bowam_stream.pipeline.stop import StopFlag

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import msgspec
 
-from bowam_stream.addresses import redact
+from bowam_stream.addresses import IPC_PATH_BYTES, redact
 from bowam_stream.capture import is_camera
 from bowam_stream.config import Config, replaced, save_config
-from bowam_stream.errors import ProcessFailed, SourceError
+from bowam_stream.errors import ConfigError, ProcessFailed, SourceError
 from bowam_stream.events import Journal
 from bowam_stream.messages import Event
 from bowam_stream.pipeline.stop import StopFlag
 from bowam_stream.pipeline.summary import RunSummary, read_summary
-from bowam_stream.pipeline.supervisor import Supervisor
+from bowam_stream.pipeline.supervisor import CAPTURE, WORKER, Supervisor
 from bowam_stream.pipeline.tap import Status, Tap
 
 RECORD_FOLDER = "record"
@@ -58,9 +58,9 @@ def replay(
         common = ("--config", folder / "config.json")
         with Supervisor() as supervisor, Tap(config.events.endpoint) as tap:
             pace = ("--speed", "1" if paced else "max")
-            supervisor.start("capture", ("capture", spec, "--camera", camera, *pace, *common))
+            supervisor.start(CAPTURE, ("capture", *pace, *common, f"--camera={camera}", "--", spec))
             keep = ("--record",) if record else ()
-            supervisor.start("worker", ("worker", "--replay", "--run-folder", folder, *keep, *common))
+            supervisor.start(WORKER, ("worker", "--replay", "--run-folder", folder, *keep, *common))
             while not stop and supervisor.watch():
                 tap.poll(POLL_S, on_event, on_status)
             supervisor.end()
@@ -81,6 +81,8 @@ def replay(
 
 def private(config: Config, folder: Path, journal: Path | None) -> Config:
     """The same settings with sockets in this run's folder and metrics on free ports, so that two can run at once."""
+    if len(f"{folder}/journal".encode(errors="replace")) > IPC_PATH_BYTES:
+        raise ConfigError(f"{folder.parent} is too long a name for sockets; set TMPDIR to a shorter one, such as /tmp")
     config = replaced(config, "transport", endpoint=f"ipc://{folder}/frames", connect=())
     config = replaced(
         config,

@@ -13,6 +13,7 @@ import av
 import numpy as np
 
 from bowam_stream.clock import NS_PER_SECOND
+from bowam_stream.errors import ReportError
 from bowam_stream.messages import Event, Frame
 from bowam_stream.report.files import written_whole
 from bowam_stream.report.matching import Truth
@@ -41,11 +42,14 @@ def write_overlay(
     trace = read_trace(record.frames())
     painter = Painter(trace, event_spans(events), true_spans(truth))
     drawn = 0
-    with written_whole(path) as part, _Encoder(part, trace.rate_hz or record.hello.rate_hz or 30.0) as encoder:
-        for frame, seen in _beside(frames, record.frames()):
-            encoder.write(painter.paint(frame, seen), frame.moment.t_ns)
-            drawn += 1
-            progress(drawn)
+    try:
+        with written_whole(path) as part, _Encoder(part, trace.rate_hz or record.hello.rate_hz or 30.0) as encoder:
+            for frame, seen in _beside(frames, record.frames()):
+                encoder.write(painter.paint(frame, seen), frame.moment.t_ns)
+                drawn += 1
+                progress(drawn)
+    except av.error.FFmpegError as error:
+        raise ReportError(f"can't write {path}: {error.strerror}") from error
     return drawn
 
 
@@ -67,7 +71,7 @@ class _Encoder:
         self._last = -1
 
     def _open(self, width: int, height: int) -> None:
-        self._file = av.open(str(self._path), "w", format="mp4", options={"movflags": "+faststart"})
+        self._file = av.open(f"file:{self._path}", "w", format="mp4", options={"movflags": "+faststart"})
         self._stream = self._file.add_stream("libx264", rate=self._rate, options=QUALITY)
         self._stream.width, self._stream.height = width, height
         self._stream.pix_fmt = "yuv420p"

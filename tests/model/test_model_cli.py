@@ -40,6 +40,9 @@ def test_an_unknown_word_is_wrong_usage_and_a_bad_size_or_folder_one_clear_error
     assert run("synth", str(tmp_path), "--label", "joy") == 2
     with pytest.raises(OptionError, match="640x480"):
         run("synth", str(tmp_path), "--size", "big")
+    for size in ("²x³", "99999999x99999998"):
+        with pytest.raises(OptionError, match="WIDTHxHEIGHT"):
+            run("synth", str(tmp_path), "--size", size)
     with pytest.raises(DatasetError, match="no photos"):
         run("synth", str(tmp_path), "--identities", str(tmp_path / "nobody"))
     assert list(tmp_path.iterdir()) == []

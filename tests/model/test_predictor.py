@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -183,6 +184,21 @@ def test_what_is_no_weights_file_is_refused_in_one_line(
     with pytest.raises(WeightsError, match=says) as error:
         load(path)
     assert "\n" not in str(error.value)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """Nobody might ever write to it."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(WeightsError, match="it is no file"):
+        load(tmp_path / "pipe")
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    """A training that diverged would answer nan, which no event can say."""
+    path = _saved(tmp_path)
+    _rewrite(path, lambda _metadata, tensors: tensors.update({"head.bias": tensors["head.bias"] * float("nan")}))
+    with pytest.raises(WeightsError, match=r"head\.bias holds values that are not finite"):
+        load(path)
 
 
 def test_without_a_path_the_shipped_weights_are_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """Endpoints: what is an address, who may reach it, and what a person reads when it can't be used."""
 
+import socket as socketlib
+
 import pytest
 import zmq
 
@@ -69,13 +71,23 @@ def test_a_held_port_is_named(socket):
         bind(second, address)
 
 
+def test_a_file_in_the_place_of_a_socket_is_not_deleted(socket, tmp_path):
+    """libzmq deletes whatever lies at the path it binds: here somebody's video."""
+    video = tmp_path / "clip.mp4"
+    video.write_bytes(b"precious")
+    with pytest.raises(TransportError, match=r"clip\.mp4: there is a file that is no socket"):
+        bind(socket, f"ipc://{video}")
+    assert video.read_bytes() == b"precious"
+
+
 def test_a_held_ipc_path_is_not_taken_away(socket, tmp_path):
     """libzmq would unlink the first one's file; a path left behind by a dead process is taken over."""
     address = bind(socket, f"ipc://{tmp_path}/s")
     with zmq.Context() as context, context.socket(zmq.PUB) as second:
         with pytest.raises(AddressInUse):
             bind(second, address)
-        (tmp_path / "dead").touch()
+        with socketlib.socket(socketlib.AF_UNIX) as dead:
+            dead.bind(f"{tmp_path}/dead")
         assert bind(second, f"ipc://{tmp_path}/dead") == f"ipc://{tmp_path}/dead"
 
 

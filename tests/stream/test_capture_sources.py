@@ -1,6 +1,7 @@
 """Recordings, image folders and the test pattern: true times, honest faults, one clear line if nothing can be read."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
@@ -272,6 +273,19 @@ def test_a_missing_file_and_an_unknown_address_are_named(tmp_path: Path) -> None
         open_source(str(write_video(tmp_path / "clip.mp4", [1, 2])), SourceSettings(rate_hz=-1))
 
 
+def test_odd_names_are_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A colon is no protocol, a tilde no user, and a name need not be UTF-8."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a:b.mp4", "~nobody-of-that-name.mp4", os.fsdecode(b"bad\xff.mp4"), "-dash ?#%d.mp4"):
+        write_video(tmp_path / "clip.mp4", [1, 2]).rename(name)
+        source = open_source(name)
+        assert len(play(source)) == 2
+        source.name.encode()
+    for spec, words in (("", "empty"), ("n" * 300, "too long"), ("~nobody-of-that-name/x.mp4", "no such file")):
+        with pytest.raises(SourceError, match=words):
+            open_source(spec)
+
+
 def write_images(folder: Path, names: list[str]) -> None:
     folder.mkdir()
     for name in names:
@@ -325,8 +339,18 @@ def test_images_need_a_rate_and_one_file_per_number(tmp_path: Path) -> None:
         open_source(str(tmp_path / "clip"), SourceSettings(rate_hz=10))
 
 
+def test_dates_are_no_frame_numbers(tmp_path: Path) -> None:
+    """Their distance would be years of video."""
+    write_images(tmp_path / "clip", ["1.png", "2.png"])
+    (tmp_path / "clip" / "2.png").rename(tmp_path / "clip" / "20250101120000.png")
+    with pytest.raises(SourceError, match=r"20250101120000\.png would be more than a day"):
+        open_source(str(tmp_path / "clip"), SourceSettings(rate_hz=10))
+    (tmp_path / "clip" / "1.png").unlink()
+    assert len(play(open_source(str(tmp_path / "clip"), SourceSettings(rate_hz=10)))) == 1
+
+
 def test_a_timeline_mends_what_cannot_be_true() -> None:
-    """Missing, repeated and joined timestamps; gaps are left alone."""
+    """Missing, repeated, joined and absurd timestamps; gaps are left alone."""
     timeline = Timeline(period_ns=40_000_000)
     stamps = [
         Fraction(5),
@@ -337,11 +361,13 @@ def test_a_timeline_mends_what_cannot_be_true() -> None:
         Fraction(9),
         Fraction(0),
         Fraction("0.04"),
+        Fraction(10**9),
+        Fraction(10**9) + Fraction("0.04"),
     ]
     found = [timeline.push(stamp) for stamp in stamps]
     ms = [t_ns / 1e6 for t_ns, _ in found]
-    assert ms == [0, 40, 80, 80.001, 120, 4000, 4040, 4080]
-    assert [mended for _, mended in found] == [False, True, False, True, False, False, True, False]
+    assert ms == [0, 40, 80, 80.001, 120, 4000, 4040, 4080, 4120, 4160]
+    assert [mended for _, mended in found] == [False, True, False, True, False, False, True, False, True, False]
 
 
 OUTCOME = {

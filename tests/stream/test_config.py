@@ -1,5 +1,6 @@
 """One validated file for all settings."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,29 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     file.write_bytes(b"\xff\xfe[\x00s\x00")
     with pytest.raises(ConfigError, match=r"bowam\.toml"):
         load_config(file)
+
+
+@pytest.mark.parametrize(
+    ("stage", "name", "value"),
+    [("metrics", "worker_port", 70_000), ("metrics", "capture_port", -1), ("source", "rate_hz", float("inf"))],
+)
+def test_a_flag_is_checked_like_a_line_of_the_file(stage: str, name: str, value: float) -> None:
+    """Otherwise it would fail deep inside, or be lost on its way to the processes of a run."""
+    with pytest.raises(ConfigError, match=name):
+        replaced(Config(), stage, **{name: value})
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """Neither for settings nor for weights: nobody might ever write to it."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="pipe is no ordinary file"):
+        load_config(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="pipe is no ordinary file"):
+        replaced(Config(), "model", weights=tmp_path / "pipe").digest()
+
+
+def test_a_name_that_is_no_text_is_an_error_that_shows_it(tmp_path: Path) -> None:
+    """Settings travel as UTF-8."""
+    config = replaced(Config(), "events", journal=Path(os.fsdecode(b"bad\xff.sqlite")))
+    with pytest.raises(ConfigError, match="rename"):
+        save_config(config, tmp_path / "config.json")

@@ -11,7 +11,7 @@ import pytest
 
 from bowam_stream import clock
 from bowam_stream.config import Config
-from bowam_stream.errors import SourceError
+from bowam_stream.errors import ConfigError, SourceError
 from bowam_stream.events import EventLedger, Journal
 from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Event, Hello, Model, Moment, Triple
 from bowam_stream.metrics import Heartbeat, WorkerMetrics
@@ -304,6 +304,13 @@ def test_a_process_without_its_supervisor_is_asked_to_end(monkeypatch: pytest.Mo
     assert not StopFlag()
     monkeypatch.setenv("BOWAM_SUPERVISOR", "1")
     assert StopFlag()
+
+
+def test_a_folder_too_long_for_sockets_is_named(tmp_path: Path) -> None:
+    """Unix sockets have short paths; the folder for temporary files may not."""
+    long = tmp_path / ("n" * 100)
+    with pytest.raises(ConfigError, match=f"{long} is too long .* TMPDIR"):
+        replaying.private(Config(), long / "bowam-x", None)
 
 
 def test_the_capture_process_loads_no_torch() -> None:

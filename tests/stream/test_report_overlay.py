@@ -132,6 +132,15 @@ def test_what_fails_halfway_leaves_nothing_and_keeps_the_old_file(tmp_path: Path
     assert (tmp_path / "o.mp4").read_text() == "older"
 
 
+def test_what_mp4_cannot_hold_is_one_clear_line(tmp_path: Path, record: Record) -> None:
+    """Here a picture that stands for a year."""
+    times = (0, 40_000_000, 365 * 24 * 3600 * 1_000_000_000)
+    frames = [Frame(moment=Moment(frame=k, t_ns=t_ns), image=picture()) for k, t_ns in enumerate(times)]
+    with pytest.raises(ReportError, match=r"can't write .*o\.mp4"):
+        write_overlay(tmp_path / "o.mp4", frames, record, [])
+    assert not (tmp_path / "o.mp4").exists()
+
+
 def test_a_folder_that_is_not_there_is_one_clear_line(tmp_path: Path, record: Record) -> None:
     with pytest.raises(ReportError, match="can't write"):
         write_overlay(tmp_path / "nowhere" / "o.mp4", [Frame(moment=moment(0), image=picture())], record, [])

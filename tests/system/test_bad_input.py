@@ -20,6 +20,14 @@ FAILS = {
     "weights that are not there": (("replay", PATTERN, "--weights", "none.safetensors"), "none.safetensors"),
     "weights that are no weights": (("replay", PATTERN, "--weights", "text.mp4"), "text.mp4"),
     "an output in a folder that is not there": (("replay", "text.mp4", "--events", "nowhere/e.jsonl"), "nowhere"),
+    "an output that is the recording": (("replay", "text.mp4", "--overlay", "./text.mp4"), "something else"),
+    "an output that is the journal": (("replay", PATTERN, "--events", "one", "--journal", "one"), "something else"),
+    "an output that is a device": (("replay", PATTERN, "--events", "/dev/full"), "ordinary file"),
+    "a file whose name looks like an option": (("replay", "--", "--fast.mp4"), "--fast.mp4: no such file"),
+    "a name that is too long": (("replay", "n" * 300), "too long"),
+    "an output whose name is too long": (("replay", PATTERN, "--events", "n" * 300), "too long"),
+    "a settings file whose name is too long": (("replay", PATTERN, "--config", "n" * 300), "too long"),
+    "a port that is none": (("worker", "--metrics-port", 70000), "65535"),
     "an output that is a folder": (("replay", "text.mp4", "--report", "folder"), "folder"),
     "a settings file that is not there": (("replay", "text.mp4", "--config", "none.toml"), "none.toml"),
     "a settings file with an unknown key": (("replay", "text.mp4", "--config", "unknown.toml"), "spoting"),
@@ -40,6 +48,7 @@ WRONG = {
     "an unknown option": ("replay", "text.mp4", "--fast"),
     "a missing argument": ("replay",),
     "a speed that is none": ("replay", "text.mp4", "--speed", "3"),
+    "a name that is no camera's": ("replay", "text.mp4", "--camera", "a/b"),
     "a rate that is none": ("replay", "images", "--rate", "fast"),
 }
 
