@@ -2,6 +2,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+OURS := bowam_stream bowam_model benchmarks tests
 PYTHON ?= python3.11
 ifeq ($(shell command -v $(PYTHON)),)
 PYTHON := python3
@@ -16,17 +17,18 @@ help: ## show this list
 install: $(STAMP) ## build .venv with everything
 
 $(STAMP): pyproject.toml constraints.txt
+	@echo "installing into $(VENV): about 2 GB, a few minutes"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
 	@touch $@
 
 demo: $(STAMP) ## a synthetic clip with known truth through the real processes; writes bowam-demo/
 	$(BIN)/bowam demo
 
 lint: $(STAMP) ## ruff, mypy, import-linter
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check $(OURS)
+	$(BIN)/ruff format --check $(OURS)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 

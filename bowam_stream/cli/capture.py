@@ -1,5 +1,6 @@
 """`bowam capture`: one camera or recording onto the frames socket."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -22,9 +23,10 @@ def capture(
     insecure: Insecure = False,
 ) -> None:
     """Decode one source, align its faces and publish them."""
+    from bowam_stream.cli.terminal import err
     from bowam_stream.config import load_config, replaced
     from bowam_stream.pipeline.capturing import run_capture
-    from bowam_stream.pipeline.stop import StopFlag
+    from bowam_stream.pipeline.stop import StopFlag, supervised
 
     if speed not in ("1", "max"):
         raise typer.BadParameter("must be 1 or max", param_hint="--speed")
@@ -32,6 +34,12 @@ def capture(
     settings = replaced(settings, "source", rate_hz=rate, loops=loops)
     settings = replaced(settings, "transport", endpoint=frames, insecure=insecure or None)
     settings = replaced(settings, "metrics", capture_port=metrics_port)
+    if sys.stderr.isatty() and not supervised():
+        err().print(
+            f"{camera}: publishing faces at {settings.transport.endpoint}, metrics on port "
+            f"{settings.metrics.capture_port}; people in view must know; Ctrl-C ends",
+            markup=False,
+        )
     run_capture(
         source,
         settings,

@@ -25,7 +25,7 @@ def live(
 ) -> None:
     """Watch a camera until Ctrl-C. Others may subscribe to the events and scrape the metrics meanwhile."""
     from bowam_stream.cli.panel import Panel
-    from bowam_stream.cli.terminal import err
+    from bowam_stream.cli.terminal import out
     from bowam_stream.config import load_config, replaced
     from bowam_stream.pipeline.living import live as watch
     from bowam_stream.pipeline.stop import StopFlag
@@ -34,10 +34,11 @@ def live(
     settings = replaced(settings, "model", weights=weights)
     settings = replaced(settings, "transport", insecure=insecure or None)
     settings = replaced(settings, "events", journal=journal, insecure=insecure or None)
-    err().print(NOTICE, markup=False)
-    err().print(
+    out().print(NOTICE, markup=False)
+    out().print(
         f"events at {settings.events.endpoint}, journal in {settings.events.journal}, metrics at "
-        f"http://{settings.metrics.host}:{settings.metrics.worker_port}/metrics; Ctrl-C ends",
+        f"http://{settings.metrics.host}:{settings.metrics.capture_port} (capture) and "
+        f":{settings.metrics.worker_port} (worker); Ctrl-C ends",
         markup=False,
     )
     stop = StopFlag().install()

@@ -1,6 +1,7 @@
 """What a person sees while a run goes on: events as lines on stdout, progress and warnings on stderr."""
 
 import sys
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
@@ -25,14 +26,18 @@ def err() -> Console:
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def seconds(moment: Moment | None) -> str:
-    """A moment of a recording, in seconds."""
-    return "-" if moment is None else f"{moment.t_ns / NS_PER_SECOND:.3f}"
+def when(moment: Moment | None) -> str:
+    """A moment: of a recording in seconds, of a camera as the time of day here."""
+    if moment is None:
+        return "-"
+    if moment.utc_ns is None:
+        return f"{moment.t_ns / NS_PER_SECOND:.3f}"
+    return f"{datetime.fromtimestamp(moment.utc_ns / NS_PER_SECOND):%H:%M:%S.%f}"[:-3]
 
 
 def line(event: Event) -> str:
-    """One event in one line: times in seconds, what it was."""
-    times = f"{seconds(event.onset)} | {seconds(event.apex)} | {seconds(event.offset)} s"
+    """One event in one line: onset, apex and offset, what it was."""
+    times = f"{when(event.onset)} | {when(event.apex)} | {when(event.offset)}"
     what: str = event.kind or ""
     if event.label is not None and event.confidence is not None:
         what += f" {event.label} {event.confidence:.2f}"

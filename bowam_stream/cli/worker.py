@@ -1,4 +1,5 @@
-"""`bowam worker`: from aligned faces to events."""
+"""`bowam worker`: import sys
+from aligned faces to events."""
 
 from pathlib import Path
 from typing import Annotated
@@ -31,8 +32,9 @@ def worker(
     insecure: Insecure = False,
 ) -> None:
     """Spot, recognise, journal and publish, for one or many cameras."""
+    from bowam_stream.cli.terminal import err
     from bowam_stream.config import load_config, replaced
-    from bowam_stream.pipeline.stop import StopFlag
+    from bowam_stream.pipeline.stop import StopFlag, supervised
     from bowam_stream.pipeline.working import run_worker
 
     if record and run_folder is None:
@@ -49,6 +51,13 @@ def worker(
     )
     settings = replaced(settings, "model", weights=weights)
     settings = replaced(settings, "metrics", worker_port=metrics_port)
+    if sys.stderr.isatty() and not supervised():
+        err().print(
+            f"faces from {', '.join(settings.transport.connect or (settings.transport.endpoint,))}; events at "
+            f"{settings.events.endpoint}, journal in {settings.events.journal}, metrics on port "
+            f"{settings.metrics.worker_port}; `bowam subscribe` shows the events; Ctrl-C ends",
+            markup=False,
+        )
     run_worker(
         settings,
         lossless=replay,
