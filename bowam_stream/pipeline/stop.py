@@ -25,8 +25,10 @@ class StopFlag:
         self._supervisor = int(os.environ[SUPERVISOR_VARIABLE]) if supervised() else None
 
     def install(self) -> "StopFlag":
-        """Answer SIGTERM, and Ctrl-C where no supervisor does. Only in a process's main thread."""
+        """Answer SIGTERM, a closed terminal, and Ctrl-C where no supervisor does. Only in a process's main thread."""
         signal.signal(signal.SIGTERM, self._on_signal)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
+            signal.signal(signal.SIGHUP, self._on_signal)
         signal.signal(signal.SIGINT, signal.SIG_IGN if supervised() else self._on_signal)
         return self
 

@@ -306,6 +306,21 @@ def test_a_process_without_its_supervisor_is_asked_to_end(monkeypatch: pytest.Mo
     assert StopFlag()
 
 
+@pytest.mark.parametrize("nohup", [False, True])
+def test_a_closed_terminal_ends_a_process_unless_nohup_forbids_it(nohup: bool) -> None:
+    """In a process of its own: signals belong to the whole of it."""
+    code = (
+        "import os, signal\n"
+        f"signal.signal(signal.SIGHUP, signal.{'SIG_IGN' if nohup else 'SIG_DFL'})\n"
+        "from bowam_stream.pipeline.stop import StopFlag\n"
+        "stop = StopFlag().install()\n"
+        "os.kill(os.getpid(), signal.SIGHUP)\n"
+        "print(bool(stop))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == f"{not nohup}\n", done.stderr
+
+
 def test_a_folder_too_long_for_sockets_is_named(tmp_path: Path) -> None:
     """Unix sockets have short paths; the folder for temporary files may not."""
     long = tmp_path / ("n" * 100)
