@@ -1,6 +1,6 @@
-"""`bowam worker`: import sys
-from aligned faces to events."""
+"""`bowam worker`: from aligned faces to events."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
