@@ -12,6 +12,8 @@ from bowam_model.errors import ModelError
 from bowam_stream.errors import StreamError
 from bowam_stream.pipeline.supervisor import CRASHED, ERROR_PREFIX, FAILED
 
+INTERRUPTED = 130  # how typer ends on Ctrl-C where no verb took it in hand
+
 OF_THE_MACHINE = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space",
@@ -41,12 +43,10 @@ def main() -> None:
         app(standalone_mode=True)
     except (StreamError, ModelError) as error:
         fail(str(error), FAILED)
-    except KeyboardInterrupt:
-        fail("interrupted", FAILED)
-    except BrokenPipeError:
-        # The reader of our output went away (`bowam subscribe | head`): nothing to say, nothing more to flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except SystemExit as ending:
+        if ending.code == INTERRUPTED:
+            fail("interrupted", FAILED)
+        raise
     except Exception as error:
         if advice := OF_THE_MACHINE.get(getattr(error, "errno", None) or 0):  # OSError, ZMQError
             name = getattr(error, "filename", None)
