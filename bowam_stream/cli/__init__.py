@@ -6,6 +6,7 @@ Exit status 0: done. 1: failed, with one clear line on stderr. 2: wrong usage.
 import errno
 import io
 import os
+import signal
 import sys
 
 from bowam_model.errors import ModelError
@@ -34,6 +35,7 @@ def main() -> None:
     # Before NumPy is loaded. Our matrices are small: threads of OpenBLAS double the cost of the spotter, and how many
     # there are must not depend on the machine, since it changes the last bits.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C, so that half-written files go away
     from bowam_stream.cli.app import app
 
     for stream in (sys.stdout, sys.stderr):
