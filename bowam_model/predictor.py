@@ -140,7 +140,9 @@ def load(path: str | Path | None = None, *, backend: str = "eager", threads: int
     path = SHIPPED_WEIGHTS if path is None else Path(path)
     metadata, tensors, digest = _read(path)
     try:
-        labels = [str(label) for label in json.loads(metadata["labels"])]
+        labels = json.loads(metadata["labels"])
+        if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+            raise ValueError("labels are no list of words")
         encoding = Encoding(
             fusion=cast(Fusion, metadata["fusion"]),
             colours=cast(Colours, metadata["colours"]),

@@ -7,9 +7,11 @@ from pathlib import Path
 import cv2
 import msgspec
 
+from bowam_model.face import CROP_PX
 from bowam_model.predictor import Predictor, load
 from bowam_stream import clock
 from bowam_stream.config import Config
+from bowam_stream.errors import ConfigError
 from bowam_stream.events import EventLedger, EventPublisher, Journal, ReplaySocket
 from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Hello, Model
 from bowam_stream.metrics import Heartbeat, MetricsServer, WorkerMetrics, timed
@@ -244,6 +246,15 @@ def serve(
     worker.close()
 
 
+def check_fit(predictor: Predictor) -> None:
+    """Raise ConfigError for weights that this stream's faces don't fit: better now than at the first event."""
+    if predictor.encoding.aligned_px != CROP_PX:
+        raise ConfigError(
+            f"the weights were made for faces of {predictor.encoding.aligned_px} px and the stream carries {CROP_PX} px; "
+            "train them on such faces"
+        )
+
+
 def run_worker(
     config: Config, *, lossless: bool, run_folder: Path | None = None, record: bool = False, stop: StopFlag
 ) -> None:
@@ -255,7 +266,8 @@ def run_worker(
     ready: list[str] = ["warming up"]
     heartbeat = Heartbeat(HEARTBEAT_LIMIT_S)
     with ExitStack() as stack:
-        predictor: Predictor = load(config.model.weights, backend=config.model.backend, threads=config.model.threads)
+        predictor = load(config.model.weights, backend=config.model.backend, threads=config.model.threads)
+        check_fit(predictor)
         metrics = WorkerMetrics(labels=predictor.labels)
         server = stack.enter_context(
             MetricsServer(

@@ -343,3 +343,16 @@ def test_help_and_version_need_no_heavy_import() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_weights_for_faces_of_another_size_are_refused_before_the_first_event() -> None:
+    """The stream carries crops of 240 px."""
+
+    class Encoding:
+        aligned_px = 128
+
+    class Predictor:
+        encoding = Encoding()
+
+    with pytest.raises(ConfigError, match="128 px"):
+        working.check_fit(Predictor())  # type: ignore[arg-type]
