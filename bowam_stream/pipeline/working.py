@@ -250,7 +250,7 @@ def check_fit(predictor: Predictor) -> None:
     """Raise ConfigError for weights that this stream's faces don't fit: better now than at the first event."""
     if predictor.encoding.aligned_px != CROP_PX:
         raise ConfigError(
-            f"the weights were made for faces of {predictor.encoding.aligned_px} px and the stream carries {CROP_PX} px; "
+            f"the weights were made for faces of {predictor.encoding.aligned_px} px; the stream carries {CROP_PX} px: "
             "train them on such faces"
         )
 
