@@ -1,6 +1,7 @@
 """The worker process: frames socket -> spotter -> network -> journal -> event topic."""
 
 import logging
+from collections import deque
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 STATUS_EVERY_NS = clock.NS_PER_SECOND // 5
 RECEIVE_TIMEOUT_S = 0.1
 LAST_NS = clock.NS_PER_SECOND  # a camera goes on sending to a worker that was told to stop
+RATE_FRAMES = 64  # over how many of the last frames the rate of a status is measured
 HEARTBEAT_LIMIT_S = 10.0  # a worker that takes longer for one turn of its loop hangs
 RECORD_FOLDER = "record"
 
@@ -44,6 +46,7 @@ class Stream:
         self.tracks: set[int] = set()
         self.first_ns: int | None = None
         self.last: AlignedFrame | None = None
+        self._times_ns: deque[int] = deque(maxlen=RATE_FRAMES)
 
     def push(self, frame: AlignedFrame) -> list[Candidate]:
         """Spot one frame."""
@@ -54,6 +57,7 @@ class Stream:
         if self.first_ns is None:
             self.first_ns = frame.moment.t_ns
         self.last = frame
+        self._times_ns.append(frame.moment.t_ns)
         if self.recorder:
             self.recorder.frame(frame, self.spotter.trace)
         return candidates
@@ -65,6 +69,8 @@ class Stream:
 
     def status(self, *, dropped: int, ended: bool = False) -> Status:
         """What the status topic says."""
+        times_ns = self._times_ns
+        span_ns = times_ns[-1] - times_ns[0] if times_ns else 0
         last = self.last
         return Status(
             camera=self.hello.camera,
@@ -74,7 +80,7 @@ class Stream:
             frames_with_face=self.frames_with_face,
             frames_expected=self.hello.frames,
             faces=len(last.faces) if last else 0,
-            effective_hz=(self.frames - 1) * clock.NS_PER_SECOND / self.duration_ns if self.duration_ns else 0.0,
+            effective_hz=(len(times_ns) - 1) * clock.NS_PER_SECOND / span_ns if span_ns else 0.0,
             dropped=dropped,
             t_ns=last.moment.t_ns if last else 0,
             ended=ended,
