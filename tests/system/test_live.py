@@ -32,6 +32,10 @@ class Place:
             f"[metrics]\ncapture_port = {self.capture}\nworker_port = {self.worker}\n"
         )
 
+    def play(self, loops: int) -> None:
+        """Let the recording go on for so many rounds."""
+        self.file.write_text(self.file.read_text() + f"[source]\nloops = {loops}\n")
+
     def get(self, port: int, path: str) -> tuple[int, str]:
         """Status and body; 0 where nobody listens."""
         try:
@@ -71,7 +75,7 @@ def test_a_subscriber_gets_every_event_in_order_and_the_metrics_agree(
     subscriber = place.subscribe(start, "--since", 0, "--timeout", 60, "--count", 4)
     assert wait_for(lambda: place.get(place.worker, "/readyz")[0] == 200)
     assert place.get(place.worker, "/livez")[0] == 200
-    assert place.get(place.capture, "/livez")[0] == 200
+    assert wait_for(lambda: place.get(place.capture, "/livez")[0] == 200)
     assert wait_for(lambda: place.metric(place.capture, "bowam_frames_published_total", camera="cam0") > 400)
     received = place.metric(place.worker, "bowam_frames_received_total")
     assert place.metric(place.capture, "bowam_frames_captured_total") >= received > 0
@@ -106,7 +110,7 @@ def test_a_killed_worker_comes_back_and_no_sequence_number_is_missing(
 
 def test_a_second_worker_for_the_same_camera_is_refused(start: Callable, bowam: Run, clip: Path, place: Place) -> None:
     """A camera belongs to exactly one worker."""
-    place.file.write_text(place.file.read_text() + "[source]\nloops = 20\n")
+    place.play(20)
     start("live", "--source", clip, "--config", place.file)
     assert wait_for(lambda: place.metric(place.worker, "bowam_frames_received_total") > 10)
     endpoints = ("--endpoint", "tcp://127.0.0.1:0", "--journal-endpoint", "tcp://127.0.0.1:0", "--metrics-port", "0")
@@ -118,6 +122,7 @@ def test_a_second_worker_for_the_same_camera_is_refused(start: Callable, bowam: 
 @pytest.mark.skipif(shutil.which("prometheus") is None, reason="prometheus is not installed")
 def test_a_real_prometheus_scrapes_both_processes(start: Callable, clip: Path, place: Place, tmp_path: Path) -> None:
     """Both targets are up, and a counter of ours can be queried."""
+    place.play(20)
     start("live", "--source", clip, "--config", place.file)
     assert wait_for(lambda: place.get(place.worker, "/readyz")[0] == 200)
     targets = f"['127.0.0.1:{place.capture}', '127.0.0.1:{place.worker}']"
