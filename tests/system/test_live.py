@@ -143,8 +143,8 @@ def test_a_real_prometheus_scrapes_both_processes(start: Callable, clip: Path, p
     )
 
     def query(expression: str) -> float:
-        answer = place.get(port, "/api/v1/query?query=" + urllib.parse.quote(expression))[1]
-        result = json.loads(answer)["data"]["result"] if answer else []
+        status, answer = place.get(port, "/api/v1/query?query=" + urllib.parse.quote(expression))
+        result = json.loads(answer)["data"]["result"] if status == 200 else []  # 503 while it starts
         return float(result[0]["value"][1]) if result else 0.0
 
     try:
