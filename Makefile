@@ -17,6 +17,7 @@ help: ## show this list
 install: $(STAMP) ## build .venv with everything
 
 $(STAMP): pyproject.toml constraints.txt
+	@deploy/system-libraries
 	@echo "installing into $(VENV): about 2 GB, a few minutes"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
