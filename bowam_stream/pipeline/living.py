@@ -24,11 +24,10 @@ def live(
     stop: StopFlag,
     on_event: Callable[[Event], None],
     on_status: Callable[[Status], None],
-    on_turn: Callable[[], None] = lambda: None,
 ) -> None:
     """Watch `source` until told to stop, on the addresses of `config`, so that others can subscribe and scrape.
 
-    A recording is played as a camera would send it. `on_turn` is called about ten times a second. Raises ProcessFailed
+    A recording is played as a camera would send it. Raises ProcessFailed
     with the one line of the process that failed.
     """
     with tempfile.TemporaryDirectory(prefix="bowam-") as name:
@@ -43,7 +42,6 @@ def live(
             )
             while not stop and supervisor.watch() and capture.running:
                 tap.poll(POLL_S, on_event, on_status)
-                on_turn()
             supervisor.end()
             tap.poll(0, on_event, on_status)
 

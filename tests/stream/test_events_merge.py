@@ -11,31 +11,13 @@ from bowam_stream.errors import TransportError
 from bowam_stream.events.merge import Merge
 from bowam_stream.events.schema import to_json
 from bowam_stream.events.wire import EVENT_TOPIC, STATUS_TOPIC, Header, PageHeader, Refusal, read_request, topic
-from bowam_stream.messages import Event, Moment
-
-MOMENT = Moment(frame=1, t_ns=1)
+from bowam_stream.messages import Event
+from tests.stream.small_events import small_event
 
 
 def made(camera: str, seq: int) -> Event:
     """An event with little in it."""
-    return Event(
-        event_id=f"{camera}-{seq}",
-        seq=seq,
-        camera=camera,
-        session="s",
-        face=0,
-        kind="macro",
-        phase="final",
-        onset=MOMENT,
-        apex=MOMENT,
-        offset=MOMENT,
-        label=None,
-        probabilities=None,
-        confidence=None,
-        spotting_score=1.0,
-        quality=(),
-        model=None,
-    )
+    return small_event(f"{camera}-{seq}", camera, seq)
 
 
 class FakeJournal:

@@ -13,33 +13,16 @@ from bowam_stream.errors import AddressInUse, TransportError
 from bowam_stream.events import EventPublisher, Journal, ReplaySocket, from_json
 from bowam_stream.events.journal import PAGE_EVENTS
 from bowam_stream.events.wire import MAX_REQUEST_BYTES, Header
-from bowam_stream.messages import Event, Moment
+from bowam_stream.messages import Event
+from tests.stream.small_events import small_event
 
 ANY_PORT = "tcp://127.0.0.1:0"
-MOMENT = Moment(frame=1, t_ns=1)
 PATIENCE_MS = 10_000  # nothing waits so long unless it fails
 
 
 def made(name: str, camera: str = "cam0", seq: int = 0) -> Event:
     """An event with little in it."""
-    return Event(
-        event_id=name,
-        seq=seq,
-        camera=camera,
-        session="s",
-        face=0,
-        kind="macro",
-        phase="final",
-        onset=MOMENT,
-        apex=MOMENT,
-        offset=MOMENT,
-        label=None,
-        probabilities=None,
-        confidence=None,
-        spotting_score=1.0,
-        quality=(),
-        model=None,
-    )
+    return small_event(name, camera, seq)
 
 
 @pytest.fixture

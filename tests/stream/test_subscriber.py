@@ -16,32 +16,15 @@ from bowam_stream.events import EventLedger, EventPublisher, Journal, ReplaySock
 from bowam_stream.events.asynchronous import subscribe_async
 from bowam_stream.events.subscriber import Subscription, journal_of
 from bowam_stream.events.wire import Header
-from bowam_stream.messages import Event, Moment
+from bowam_stream.messages import Event
+from tests.stream.small_events import small_event
 
-MOMENT = Moment(frame=1, t_ns=1)
 PATIENCE_S = 20.0  # nothing waits so long unless it fails
 
 
 def made(name: str, camera: str = "cam0") -> Event:
     """An event with little in it."""
-    return Event(
-        event_id=f"{camera}-{name}",
-        seq=0,
-        camera=camera,
-        session="s",
-        face=0,
-        kind="macro",
-        phase="final",
-        onset=MOMENT,
-        apex=MOMENT,
-        offset=MOMENT,
-        label=None,
-        probabilities=None,
-        confidence=None,
-        spotting_score=1.0,
-        quality=(),
-        model=None,
-    )
+    return small_event(f"{camera}-{name}", camera, 0)
 
 
 class Worker:
