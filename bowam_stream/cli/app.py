@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 import bowam_stream
-from bowam_model.cli import synth, train
-from bowam_model.datasets.command import app as dataset
+from bowam_model.cli import COMMANDS, GROUPS
 from bowam_stream import logs
 from bowam_stream.cli.capture import capture
 from bowam_stream.cli.demo import demo
@@ -31,11 +30,12 @@ WATCH, PIECES, MODEL = "Watch", "The two processes", "Model and data"
 for panel, commands in (
     (WATCH, (demo, replay, live, subscribe)),
     (PIECES, (capture, worker, doctor)),
-    (MODEL, (synth, train)),
+    (MODEL, COMMANDS),
 ):
     for command in commands:
         app.command(rich_help_panel=panel)(command)
-app.add_typer(dataset, name="dataset", rich_help_panel=MODEL)
+for name, group in GROUPS.items():
+    app.add_typer(group, name=name, rich_help_panel=MODEL)
 
 
 def _version(asked: bool) -> None:

@@ -494,5 +494,5 @@ def test_action_units_keep_the_side_and_drop_the_strength() -> None:
 
 def test_data_sets_are_read_without_torch() -> None:
     """Preparing data on a laptop does not load the network's libraries."""
-    code = "import sys, bowam_model.datasets, bowam_model.datasets.command; sys.exit('torch' in sys.modules)"
+    code = "import sys, bowam_model.datasets, bowam_model.cli.dataset; sys.exit('torch' in sys.modules)"
     assert run([sys.executable, "-c", code], check=False).returncode == 0

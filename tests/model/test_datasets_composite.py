@@ -7,8 +7,8 @@ import pytest
 from openpyxl import Workbook
 from typer.testing import CliRunner
 
+from bowam_model.cli.dataset import app
 from bowam_model.datasets import FlowImage, Frames, Video, load_composite, load_manifest
-from bowam_model.datasets.command import app
 from bowam_model.datasets.composite import COUNTS, read_list
 from bowam_model.errors import DatasetError, OptionError
 from bowam_model.labels import MEGC2019

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bowam_model.cli import Label, Nuisance, Stratum, app
+from bowam_model.cli import app
+from bowam_model.cli.synth import Label, Nuisance, Stratum
 from bowam_model.errors import DatasetError, OptionError
 from bowam_model.labels import MEGC2019
 from bowam_model.synthesis import load_truth

@@ -1,13 +1,13 @@
-"""The commands of the model package. `bowam` mounts them; each is a plain function that typer turns into a command."""
+"""`bowam synth`: clips of animated faces whose micro-expressions are known."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from bowam_model.cli.progress import progress
 from bowam_model.errors import OptionError
 from bowam_model.labels import MEGC2019
 
@@ -90,31 +90,6 @@ def synth(
             make_clip(plan, person, folder, crf=crf, on_frame=lambda *_: advance(1))
 
 
-def train(
-    identities: Annotated[Path, typer.Option(help="A folder of neutral, frontal photos, one for each person.")],
-    out: Annotated[Path, typer.Option(help="The weights; MODEL_CARD.md is written beside them.")],
-    source: Annotated[str, typer.Option(help="Where the photos are from and under which licence, for the card.")],
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder that keeps the examples for another run (2.5 GB for 51 people).")
-    ] = None,
-    workers: Annotated[int, typer.Option(help="Processes that make examples.", min=1)] = 2,
-    seed: Annotated[int, typer.Option(help="Of the network's first weights and of the order of examples.")] = 0,
-) -> None:
-    """Train the small network that ships, on synthetic movement of real faces, from nothing to weights."""
-    from dataclasses import replace
-    from tempfile import TemporaryDirectory
-
-    from bowam_model.recipes import ShippedRecipe, train_shipped
-
-    recipe = ShippedRecipe()
-    recipe = replace(recipe, training=replace(recipe.training, seed=seed))
-    with TemporaryDirectory(prefix="bowam-") as scrap, stages() as on_progress:
-        folder = cache or Path(scrap)
-        folder.mkdir(parents=True, exist_ok=True)
-        train_shipped(identities, out, folder, recipe, source=source, workers=workers, on_progress=on_progress)
-    typer.echo(f"wrote {out} and {out.with_name('MODEL_CARD.md')}")
-
-
 def parse_size(text: str) -> tuple[int, int]:
     """`640x480` as (width, height). Raises OptionError."""
     width, _, height = text.lower().partition("x")
@@ -123,59 +98,5 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-@contextmanager
-def progress(what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-    """A bar with rate and time left, for a terminal and after two seconds; nothing otherwise. Yields `advance(n)`."""
-    done = 0
-    with stages() as on_progress:
-
-        def advance(count: int) -> None:
-            nonlocal done
-            done += count
-            on_progress(f"{what}, {unit}", done, total)
-
-        yield advance
-
-
-@contextmanager
-def stages() -> Iterator[Callable[[str, int, int], None]]:
-    """The same for work in several stages. Yields `on_progress(what, done, total)`."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}/s"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None, visible=False, rate="-")
-        total_now = 0
-
-        def on_progress(what: str, done: int, total: int) -> None:
-            nonlocal total_now
-            if total != total_now:  # another stage
-                total_now = total
-                bar.reset(task, total=total, visible=False)
-            state = bar.tasks[0]
-            late = (state.elapsed or 0.0) > 2.0
-            bar.update(task, description=what, completed=done, visible=late, rate=f"{state.speed or 0:.1f}")
-
-        yield on_progress
-
-
 def _words(choices: Sequence[StrEnum] | None) -> tuple[str, ...]:
     return tuple(choice.value for choice in choices or ())
-
-
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
-app.command()(synth)
-app.command()(train)
-
-
-@app.callback()
-def model() -> None:
-    """Synthetic clips, training and evaluation."""
