@@ -30,6 +30,7 @@ class Examples:
     people: tuple[str, ...]  # "dataset/subject": two data sets may use one name for two people
     clips: tuple[str, ...]  # N times "dataset/subject/clip"
     fusion: str  # of flow.Fusion, or "picture"
+    synthetic: bool = False  # made by a program: every result on them has to say so
 
     def __len__(self) -> int:
         return len(self.labels)

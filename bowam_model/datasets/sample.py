@@ -105,6 +105,7 @@ class Corpus:
     findings: tuple[Finding, ...]
     expected: Expected
     sources: tuple[Path, ...]  # sheets and folders that were read
+    synthetic: bool = False  # animated by `bowam synth corpus`, not recorded
 
     def subjects(self) -> dict[tuple[str, str], Counter[str]]:
         """(dataset, subject) -> how often each label occurs. Two data sets may use one name for two people."""
