@@ -14,11 +14,13 @@ import numpy as np
 from bowam_model.errors import ImageError, OptionError
 
 Fusion = Literal["add", "multiply", "concat", "traditional"]
-Colours = Literal["uv_strain", "hsv"]
+Picture = Literal["picture"]
+Colours = Literal["uv", "uv_strain", "uv_derivatives", "hsv", "picture"]
 
 ALIGNED_PX = 240  # side of an aligned face: what a pixel of flow means
 NETWORK_PX = 224  # side of the network's input, as in ConvNeXt
 LARGEST_PX = 6.0  # the largest micro-expressions move a 240 px face by 3 px, and the flow sees them twice: out and back
+COLOUR_CHANNELS = {"uv": 2, "uv_strain": 3, "uv_derivatives": 7, "hsv": 3, "picture": 3}  # of one flow field
 SMALLEST_PX = 16  # below this side Farneback's own neighbourhood (winsize 15) does not fit into the picture
 
 
@@ -26,26 +28,47 @@ SMALLEST_PX = 16  # below this side Farneback's own neighbourhood (winsize 15) d
 class Encoding:
     """How three faces become the network's input. Travels with the weights; other weights, another encoding."""
 
-    fusion: Fusion = "add"  # Table 5, and "traditional" of Table 4
+    fusion: Fusion | Picture = "add"  # Table 5, "traditional" of Table 4, or ready flow pictures (`encode`)
     colours: Colours = "uv_strain"  # see `encode`
+    centre: bool = False  # first subtract the median of u and of v: what moves the entire face
     scale_px: float = LARGEST_PX  # flow of this length becomes 1
     input_px: int = NETWORK_PX  # side of the centre crop
     aligned_px: int = ALIGNED_PX  # side of the faces that the flow is computed on
+    side_px: int | None = None  # the flow is averaged to this side before it is painted; None: aligned_px
 
     def __post_init__(self) -> None:
-        if self.fusion not in get_args(Fusion):
-            raise OptionError(f"unknown fusion {self.fusion!r}: use one of {', '.join(get_args(Fusion))}")
+        if self.fusion not in (*get_args(Fusion), *get_args(Picture)):
+            raise OptionError(f"unknown fusion {self.fusion!r}: use one of {', '.join(get_args(Fusion))}, picture")
         if self.colours not in get_args(Colours):
             raise OptionError(f"unknown colours {self.colours!r}: use one of {', '.join(get_args(Colours))}")
+        if self.colours == "picture" and self.fusion != "picture":
+            raise OptionError("colours 'picture' shows ready flow pictures as they are: they need fusion 'picture'")
         if not (np.isfinite(self.scale_px) and self.scale_px > 0):
             raise OptionError(f"scale_px is {self.scale_px}: it must be a positive number of pixels")
-        if not 0 < self.input_px <= self.aligned_px:
-            raise OptionError(f"input_px is {self.input_px}: it must lie between 1 and aligned_px ({self.aligned_px})")
+        if not 0 < self.side <= self.aligned_px:
+            raise OptionError(f"side_px is {self.side_px}: it must lie between 1 and aligned_px ({self.aligned_px})")
+        if not 0 < self.input_px <= self.side:
+            raise OptionError(f"input_px is {self.input_px}: it must lie between 1 and aligned_px ({self.side})")
+
+    @property
+    def side(self) -> int:
+        """Side of the flow that is painted, pixels."""
+        return self.aligned_px if self.side_px is None else self.side_px
 
     @property
     def channels(self) -> int:
-        """Channels of the network's input: 3 for each flow field."""
-        return 6 if self.fusion == "concat" else 3
+        """Channels of the network's input: those of the colours for each flow field, of which "concat" has two."""
+        return COLOUR_CHANNELS[self.colours] * (2 if self.fusion == "concat" else 1)
+
+    @property
+    def values(self) -> int:
+        """Values of a flow: two for each field, three in a ready flow picture."""
+        return {"concat": 4, "picture": 3}.get(self.fusion, 2)
+
+    @property
+    def unit(self) -> float:
+        """What u and v are divided by: square pixels for "multiply"; nothing in a ready picture has a unit."""
+        return {"multiply": self.scale_px**2, "picture": 1.0}.get(self.fusion, self.scale_px)
 
 
 def farneback(source: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -116,28 +139,41 @@ def optical_strain(flow: np.ndarray) -> np.ndarray:
 def encode(flow: np.ndarray, encoding: Encoding) -> np.ndarray:
     """Pictures of a flow, at its full size; `concat` gives those of both directions, one after the other.
 
+    - "uv": (u / scale, v / scale).
     - "uv_strain": (u / scale, v / scale, strain). The strain has no unit and is not scaled.
+    - "uv_derivatives": those three, then what the first derivatives say besides: divergence u_x + v_y, curl
+      v_x - u_y, and the two shears u_x - v_y and u_y + v_x. They have no unit and are not scaled.
     - "hsv": the usual colour wheel as red, green, blue (hue = direction, from u > 0 towards v > 0; full saturation;
       value = length / scale, at most 1), normalised by mean .5 and deviation .5 to -1..1. The released code of the
       paper opens such pictures, but how they were painted is published nowhere.
+    - "picture": u, v and strain of a ready flow picture as they are. The other colours take its u and v.
 
-    Square pixels of "multiply" are divided by the square of the scale. Flow that is flipped, rotated or cropped for
-    training is transformed first and encoded then: a horizontal flip negates u, a rotation turns the vectors.
+    Square pixels of "multiply" are divided by the square of the scale, pictures not at all. With `centre`, the median
+    over the picture is subtracted from u and from v first. Flow that is flipped, rotated or cropped for training is
+    transformed first and encoded then: a horizontal flip negates u, a rotation turns the vectors.
+    `bowam_model.training.encode_batch` is the same for many at once, on any device.
 
     Args:
-        flow: float32 (H, W, 2 or 4) of `bidirectional_flow` with `encoding.fusion`.
+        flow: float32 (H, W, 2 or 4) of `bidirectional_flow` with `encoding.fusion`, or (H, W, 3), a ready picture.
     Returns:
         float32 (C, H, W) with C = encoding.channels.
     Raises:
         ImageError: the flow does not have the shape that the fusion makes.
     """
-    vectors = encoding.channels // 3 * 2
-    if flow.ndim != 3 or flow.shape[2] != vectors or min(flow.shape[:2]) < 2:
-        raise ImageError(f"flow of shape {flow.shape} can't be encoded: {encoding.fusion!r} makes (H, W, {vectors})")
+    if flow.ndim != 3 or flow.shape[2] != encoding.values or min(flow.shape[:2]) < 2:
+        raise ImageError(
+            f"flow of shape {flow.shape} can't be encoded: {encoding.fusion!r} makes (H, W, {encoding.values})"
+        )
+    flow = flow.astype(np.float32)
+    if encoding.centre:
+        moving = [0, 1, 2, 3][: encoding.values // 2 * 2]  # not a picture's strain
+        flow[..., moving] -= np.median(flow[..., moving], axis=(0, 1))
+    if encoding.colours == "picture":
+        return np.ascontiguousarray(flow.transpose(2, 0, 1))
     paint = _PAINTERS[encoding.colours]
-    scale = encoding.scale_px**2 if encoding.fusion == "multiply" else encoding.scale_px
-    fields = [flow[..., i : i + 2].astype(np.float32) for i in range(0, vectors, 2)]
-    return np.ascontiguousarray(np.concatenate([paint(field, scale) for field in fields], axis=2).transpose(2, 0, 1))
+    fields = [flow[..., i : i + 2] for i in range(0, encoding.values // 2 * 2, 2)]
+    painted = [paint(field, encoding.unit) for field in fields]
+    return np.ascontiguousarray(np.concatenate(painted, axis=2).transpose(2, 0, 1))
 
 
 def centre_crop(picture_CHW: np.ndarray, side_px: int) -> np.ndarray:
@@ -166,11 +202,16 @@ def network_input(
         float32 (C, 224, 224): C = encoding.channels, side `encoding.input_px`.
     Raises:
         ImageError: a picture is not what it should be.
+        OptionError: the encoding is one of ready flow pictures.
     """
+    if encoding.fusion == "picture":
+        raise OptionError("these weights read ready flow pictures, whose making is unknown: they can't read faces")
     side = encoding.aligned_px
     if np.shape(apex) != (side, side):
         raise ImageError(f"picture of shape {np.shape(apex)}: the weights expect aligned faces of shape {(side, side)}")
     flow = bidirectional_flow(onset, apex, offset, encoding.fusion, threads=threads)
+    if encoding.side != side:
+        flow = cv2.resize(flow, (encoding.side, encoding.side), interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(centre_crop(encode(flow, encoding), encoding.input_px))
 
 
@@ -189,15 +230,32 @@ def _checked(**pictures: np.ndarray) -> list[np.ndarray]:
     return [np.ascontiguousarray(picture) for picture in pictures.values()]
 
 
-def _paint_uv_strain(field: np.ndarray, scale: float) -> np.ndarray:
-    return np.dstack([field / np.float32(scale), optical_strain(field)])
+def _paint_uv(field: np.ndarray, unit: float) -> np.ndarray:
+    return field / np.float32(unit)
 
 
-def _paint_hsv(field: np.ndarray, scale: float) -> np.ndarray:
-    length, hue_deg = cv2.cartToPolar(field[..., 0], field[..., 1], angleInDegrees=True)
-    value = np.minimum(length / np.float32(scale), 1)
-    rgb = cv2.cvtColor(np.dstack([hue_deg, np.ones_like(value), value]), cv2.COLOR_HSV2RGB)
+def _paint_uv_strain(field: np.ndarray, unit: float) -> np.ndarray:
+    return np.dstack([field / np.float32(unit), optical_strain(field)])
+
+
+def _paint_uv_derivatives(field: np.ndarray, unit: float) -> np.ndarray:
+    u_y, u_x = np.gradient(field[..., 0])
+    v_y, v_x = np.gradient(field[..., 1])
+    return np.dstack([_paint_uv_strain(field, unit), u_x + v_y, v_x - u_y, u_x - v_y, u_y + v_x])
+
+
+def _paint_hsv(field: np.ndarray, unit: float) -> np.ndarray:
+    """Hue to red, green, blue by distance on the wheel; OpenCV's own angle is wrong by up to a third of a degree."""
+    value = np.minimum(np.hypot(field[..., 0], field[..., 1]) / np.float32(unit), 1)
+    sixths = np.arctan2(field[..., 1], field[..., 0]) * np.float32(3 / np.pi)
+    wheel = [np.mod(sixths + np.float32(start), 6) for start in (5, 3, 1)]
+    rgb = np.dstack([value - value * np.clip(np.minimum(k, 4 - k), 0, 1) for k in wheel])
     return (rgb - np.float32(0.5)) / np.float32(0.5)
 
 
-_PAINTERS: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {"uv_strain": _paint_uv_strain, "hsv": _paint_hsv}
+_PAINTERS: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
+    "uv": _paint_uv,
+    "uv_strain": _paint_uv_strain,
+    "uv_derivatives": _paint_uv_derivatives,
+    "hsv": _paint_hsv,
+}

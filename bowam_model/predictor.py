@@ -4,7 +4,7 @@
     predictor.predict(onset, apex, offset)          # {"negative": 0.81, "none": 0.04, ...}
 
 A weights file is safetensors; its metadata say everything that is needed to use it: architecture, options, labels,
-fusion, colours, scale_px, input_px, aligned_px, and a card for people. A file that says anything else is refused.
+every field of flow.Encoding, and a card for people. A file that says anything else is refused.
 """
 
 import hashlib
@@ -143,12 +143,17 @@ def load(path: str | Path | None = None, *, backend: str = "eager", threads: int
         labels = json.loads(metadata["labels"])
         if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
             raise ValueError("labels are no list of words")
+        centre, side_px = metadata.get("centre", "False"), metadata.get("side_px", "None")  # not in the oldest files
+        if centre not in ("True", "False"):
+            raise ValueError(f"centre is {centre!r}")
         encoding = Encoding(
             fusion=cast(Fusion, metadata["fusion"]),
             colours=cast(Colours, metadata["colours"]),
             scale_px=float(metadata["scale_px"]),
             input_px=int(metadata["input_px"]),
             aligned_px=int(metadata["aligned_px"]),
+            centre=centre == "True",
+            side_px=None if side_px == "None" else int(side_px),
         )
         network = create_model(metadata["architecture"], len(labels), **json.loads(metadata["options"]))
         card = metadata["card"]

@@ -199,8 +199,61 @@ def test_concat_encodes_both_directions_one_after_the_other() -> None:
 def test_the_colour_wheel(vector: tuple[float, float], rgb: tuple[float, float, float]) -> None:
     flow = np.full((8, 8, 2), vector, np.float32)
     picture = encode(flow, Encoding(colours="hsv", scale_px=4))
-    # OpenCV's atan2 is good to a third of a degree.
-    np.testing.assert_allclose(picture[:, 4, 4], rgb, atol=0.02)
+    np.testing.assert_allclose(picture[:, 4, 4], rgb, atol=1e-5)
+
+
+def test_the_colour_wheel_is_opencvs_but_for_its_rounding() -> None:
+    """OpenCV's arc tangent is good to a third of a degree, which is 0.01 of a sixth of the wheel, in -1..1."""
+    flow = np.random.default_rng(1).normal(size=(40, 30, 2)).astype(np.float32)
+    length, hue_deg = cv2.cartToPolar(flow[..., 0], flow[..., 1], angleInDegrees=True)
+    value = np.minimum(length / 2, 1)
+    rgb = cv2.cvtColor(np.dstack([hue_deg, np.ones_like(value), value]), cv2.COLOR_HSV2RGB)
+    picture = encode(flow, Encoding(colours="hsv", scale_px=2))
+    np.testing.assert_allclose(picture, (rgb * 2 - 1).transpose(2, 0, 1), atol=0.015)
+
+
+def test_derivatives_of_a_linear_field_are_its_coefficients() -> None:
+    """u = .02 x + .05 y, v = .01 x - .03 y: u_x .02, u_y .05, v_x .01, v_y -.03."""
+    flow = np.dstack([0.02 * X + 0.05 * Y, 0.01 * X - 0.03 * Y])
+    picture = encode(flow, Encoding(colours="uv_derivatives", scale_px=6))
+    np.testing.assert_array_equal(picture[:3], encode(flow, Encoding(scale_px=6)))
+    np.testing.assert_allclose(picture[3:].mean((1, 2)), [-0.01, -0.04, 0.05, 0.06], atol=1e-5)
+    assert np.ptp(picture[3:], axis=(1, 2)).max() < 1e-4
+
+
+def test_uv_is_what_the_other_colours_begin_with() -> None:
+    flow = np.random.default_rng(0).normal(size=(30, 41, 4)).astype(np.float32)
+    picture = encode(flow, Encoding(fusion="concat", colours="uv"))
+    np.testing.assert_array_equal(picture, encode(flow, Encoding(fusion="concat"))[[0, 1, 3, 4]])
+
+
+@pytest.mark.parametrize("fusion", ["add", "concat", "picture"])
+def test_centring_forgets_what_moves_the_entire_face(fusion: str) -> None:
+    values = Encoding(fusion=fusion).values  # type: ignore[arg-type]
+    flow = np.random.default_rng(0).normal(size=(31, 40, values)).astype(np.float32)
+    encoding = Encoding(fusion=fusion, colours="uv", centre=True)  # type: ignore[arg-type]
+    np.testing.assert_allclose(np.median(encode(flow, encoding), axis=(1, 2)), 0, atol=1e-6)
+    np.testing.assert_allclose(encode(flow + np.float32(0.7), encoding), encode(flow, encoding), atol=1e-6)
+    assert np.median(encode(flow, Encoding(fusion=fusion, colours="uv"))) != 0  # type: ignore[arg-type]
+
+
+def test_a_ready_picture_is_shown_as_it_is() -> None:
+    picture = np.random.default_rng(0).uniform(-1, 1, (28, 28, 3)).astype(np.float32)
+    ready = Encoding(fusion="picture", colours="picture", input_px=28)
+    np.testing.assert_array_equal(encode(picture, ready), picture.transpose(2, 0, 1))
+    centred = encode(picture, Encoding(fusion="picture", colours="picture", centre=True))
+    np.testing.assert_array_equal(centred[2], picture[..., 2])
+    derived = encode(picture, Encoding(fusion="picture", colours="uv_derivatives"))
+    np.testing.assert_array_equal(derived, encode(picture[..., :2], Encoding(colours="uv_derivatives", scale_px=1)))
+    with pytest.raises(OptionError, match="ready flow pictures"):
+        network_input(ONSET, APEX, OFFSET, ready)
+
+
+def test_the_flow_of_the_large_face_is_averaged_to_a_smaller_side() -> None:
+    """Vectors stay pixels of the large face."""
+    picture = network_input(ONSET, APEX, OFFSET, Encoding(side_px=60, input_px=60, scale_px=1, colours="uv"))
+    blocks = bidirectional_flow(ONSET, APEX, OFFSET).reshape(60, 4, 60, 4, 2).mean((1, 3))
+    np.testing.assert_allclose(picture, blocks.transpose(2, 0, 1), atol=1e-5)
 
 
 def test_flow_that_another_fusion_made_is_refused() -> None:
@@ -228,7 +281,17 @@ def test_a_face_of_another_size_is_refused_since_its_pixels_mean_something_else(
 
 
 @pytest.mark.parametrize(
-    "options", [{"fusion": "max"}, {"colours": "grey"}, {"scale_px": 0}, {"scale_px": float("nan")}, {"input_px": 241}]
+    "options",
+    [
+        {"fusion": "max"},
+        {"colours": "grey"},
+        {"scale_px": 0},
+        {"scale_px": float("nan")},
+        {"input_px": 241},
+        {"colours": "picture"},
+        {"side_px": 64},
+        {"side_px": 241},
+    ],
 )
 def test_encodings_that_make_no_sense_are_refused(options: dict) -> None:
     with pytest.raises(OptionError):

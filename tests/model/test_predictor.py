@@ -43,8 +43,13 @@ def _saved(folder: Path, encoding: Encoding | None = None, **options: Any) -> Pa
 
 @pytest.mark.parametrize(
     "encoding",
-    [Encoding(), Encoding(fusion="concat", colours="hsv", scale_px=2.5, input_px=64), Encoding(fusion="traditional")],
-    ids=lambda encoding: encoding.fusion,
+    [
+        Encoding(),
+        Encoding(fusion="concat", colours="hsv", scale_px=2.5, input_px=64),
+        Encoding(fusion="traditional"),
+        Encoding(colours="uv_derivatives", centre=True, side_px=60, input_px=56),
+    ],
+    ids=lambda encoding: f"{encoding.fusion}-{encoding.colours}",
 )
 def test_a_saved_network_answers_as_before(tmp_path: Path, encoding: Encoding) -> None:
     path = _saved(tmp_path, encoding, in_channels=encoding.channels)
@@ -77,6 +82,14 @@ def test_the_file_tells_what_it_is(tmp_path: Path) -> None:
     }
     assert json.loads(metadata["labels"]) == list(SHIPPED)
     assert json.loads(metadata["options"])["wavelet"] == "haar"
+
+
+def test_files_of_the_first_release_have_neither_centre_nor_side(tmp_path: Path) -> None:
+    path = _saved(tmp_path)
+    before = load(path)
+    _rewrite(path, lambda metadata, _: (metadata.pop("centre"), metadata.pop("side_px")))  # type: ignore[arg-type,return-value]
+    assert load(path).encoding == before.encoding == Encoding()
+    assert load(path).predict(*TRIPLES[0]) == before.predict(*TRIPLES[0])
 
 
 def test_equal_weights_have_equal_digests(tmp_path: Path) -> None:
@@ -146,6 +159,7 @@ def _rewrite(path: Path, change: Callable[[dict[str, str], dict[str, torch.Tenso
         (lambda m, _: m.update(fusion="max"), "unknown fusion 'max'"),
         (lambda m, _: m.update(fusion="concat"), "'concat' makes 6 channels, the network takes 3"),
         (lambda m, _: m.update(scale_px="wide"), "damaged metadata"),
+        (lambda m, _: m.update(centre="perhaps"), "damaged metadata: centre is 'perhaps'"),
         (lambda m, _: m.update(labels='["negative", "positive", "surprise"]'), r"head.* is \(4,.*\(3,"),
         (lambda m, _: m.update(labels='["negative", "none", "none", "surprise"]'), "labels negative, none, none"),
         (lambda m, _: m.update(labels="7"), "damaged metadata"),
