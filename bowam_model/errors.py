@@ -5,6 +5,7 @@ ModelError
 ├── OptionError        an option is unknown or out of range
 ├── WeightsError       a weights file is missing, damaged, or does not fit the network
 ├── DatasetError       a data set, manifest or identity folder is not what it should be
+├── RunError           pieces of a long run failed, or its folder holds another run
 └── MissingDependency  an optional package, or a system library that it needs, is not installed
 """
 
@@ -31,3 +32,7 @@ class DatasetError(ModelError):
 
 class MissingDependency(ModelError):
     """An optional package, or a system library that it needs, is not installed."""
+
+
+class RunError(ModelError):
+    """Pieces of a long run failed, or its folder holds another run."""
