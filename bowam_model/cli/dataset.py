@@ -1,12 +1,26 @@
-"""`bowam dataset check`: what a folder holds of a data set, beside what was published."""
+"""`bowam dataset`: what a folder holds of a data set (`check`), and its flows for training (`prepare`)."""
 
-from pathlib import Path
-from typing import Annotated
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from bowam_model.cli.data import (
+    Cache,
+    Classes,
+    Images,
+    Name,
+    Root,
+    Sheet,
+    Workers,
+    open_corpus,
+    prepare_corpus,
+    told,
+)
 from bowam_model.datasets.sample import Corpus
 
+if TYPE_CHECKING:  # loads numpy
+    from bowam_model.learning import Examples
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 
@@ -16,40 +30,57 @@ def dataset() -> None:
 
 
 @app.command()
-def check(
-    name: Annotated[
-        str,
-        typer.Argument(
-            help="casme2, samm, smic, smic-e, casme3, casme3-long, dfme, casme-square, samm-lv, mmew, 4dme; "
-            "megc2019 for the composite; manifest for your own csv."
-        ),
-    ],
-    root: Annotated[
-        Path,
-        typer.Argument(
-            help="Folder of the data set. For megc2019: one with casme2/, samm/, smic/. For manifest: the csv."
-        ),
-    ],
-    classes: Annotated[str | None, typer.Option(help="Which classes, such as 3, 4, 5, 7 or all.")] = None,
-    images: Annotated[str | None, typer.Option(help="Which images, such as raw or cropped.")] = None,
-    sheet: Annotated[
-        Path | None, typer.Option(help="The annotation sheet (megc2019: the official list), if it lies elsewhere.")
-    ] = None,
-) -> None:
+def check(name: Name, root: Root, classes: Classes = None, images: Images = None, sheet: Sheet = None) -> None:
     """Count a data set by class and subject beside the published counts; list each row that is repaired or unusable."""
-    from bowam_model.datasets.composite import load_composite
-    from bowam_model.datasets.descriptions import describe
-    from bowam_model.datasets.loader import load
-    from bowam_model.datasets.manifest import load_manifest
-    from bowam_model.errors import OptionError
+    typer.echo("\n".join(report(open_corpus(name, root, classes=classes, images=images, sheet=sheet))))
 
-    if name in ("megc2019", "manifest"):
-        if classes or images or (sheet and name == "manifest"):
-            raise OptionError(f"{name} takes no --classes, --images" + " or --sheet" * (name == "manifest"))
-        corpus = load_composite(root, listed=sheet) if name == "megc2019" else load_manifest(root)
-    else:
-        corpus = load(describe(name), root, classes=classes, layout=images, sheet=sheet)
-    typer.echo("\n".join(report(corpus)))
+
+@app.command()
+def prepare(
+    name: Name,
+    root: Root,
+    classes: Classes = None,
+    images: Images = None,
+    sheet: Sheet = None,
+    cache: Cache = None,
+    workers: Workers = 1,
+    fusion: Annotated[
+        Literal["add", "multiply", "concat", "traditional"],
+        typer.Option(help="How both directions of the flow become one."),
+    ] = "add",
+    side: Annotated[int, typer.Option(help="Side of the flow in pixels, averaged down from 240.")] = 240,
+    readings: Annotated[int, typer.Option(help="Flows of a clip: 1, or 3 or 5 with frames beside the apex.")] = 1,
+    steady: Annotated[
+        bool,
+        typer.Option("--steady/--quick", help="Follow the head through all frames as in live use, or align three."),
+    ] = True,
+) -> None:
+    """Align, crop and compute the flow of every clip, once; what is done already is taken from the cache."""
+    from bowam_model.preparation import PreparationSettings
+
+    settings = PreparationSettings(fusion=fusion, side_px=side, readings=readings, steady=steady)
+    corpus = open_corpus(name, root, classes=classes, images=images, sheet=sheet)
+    prepared = prepare_corpus(corpus, settings, cache, workers)
+    typer.echo("\n".join([*contents(corpus.title, prepared.examples), *told(corpus.findings + prepared.findings)]))
+
+
+def contents(title: str, examples: "Examples") -> list[str]:
+    """The lines that `prepare` prints about its examples."""
+    _, readings, height, width, channels = examples.flows_NVHWC.shape
+    head = f"{title}: {len(examples)} examples of {len(examples.people)} subjects"
+    flow = f"flow {width}x{height}x{channels}, {examples.fusion}, {readings} of each clip"
+    counts = Counter(zip(examples.datasets.tolist(), examples.labels.tolist(), strict=True))
+    rows = [
+        [dataset, *(str(counts[dataset, label]) for label in range(len(examples.classes)))]
+        for dataset in sorted(set(examples.datasets.tolist()))
+    ]
+    return [
+        head + ", SYNTHETIC" * examples.synthetic,
+        flow,
+        f"digest {examples.digest}",
+        "",
+        *_table(["", *examples.classes], rows),
+    ]
 
 
 def report(corpus: Corpus) -> list[str]:
@@ -77,11 +108,7 @@ def report(corpus: Corpus) -> list[str]:
             ],
         ),
     ]
-    for action in ("kept", "repaired", "skipped", "missing"):
-        found = [finding for finding in corpus.findings if finding.action == action]
-        lines += ["", f"{action}: {len(found)}"]
-        lines += [f"  {finding.where}: {finding.what}: {finding.reason}" for finding in found]
-    return lines
+    return lines + told(corpus.findings)
 
 
 def _count(count: int | None) -> str:
