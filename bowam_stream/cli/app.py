@@ -11,6 +11,7 @@ from bowam_stream import logs
 from bowam_stream.cli.capture import capture
 from bowam_stream.cli.demo import demo
 from bowam_stream.cli.doctor import doctor
+from bowam_stream.cli.evaluate import app as evaluate
 from bowam_stream.cli.live import live
 from bowam_stream.cli.replay import replay
 from bowam_stream.cli.subscribe import subscribe
@@ -34,7 +35,7 @@ for panel, commands in (
 ):
     for command in commands:
         app.command(rich_help_panel=panel)(command)
-for name, group in GROUPS.items():
+for name, group in {**GROUPS, "evaluate": evaluate}.items():
     app.add_typer(group, name=name, rich_help_panel=MODEL)
 
 

@@ -1,7 +1,7 @@
 """What people look at after a run: a self-contained page, a video with the signal drawn on it, events beside the truth.
 
     record.py     what the worker writes while it runs: the spotter's trace, the three crops of each event
-    matching.py   events beside the truth: found, missed, false
+    matching.py   events beside the truth: found, missed, false; scoring.py pools many clips that pairing.py finds
     html.py       the page; timeline.py draws the signal, pictures.py the flow
     overlay.py    the video
 

@@ -1,17 +1,18 @@
 """Events beside the truth: which movements were found, which were missed, and which were never there.
 
 The rule of the spotting challenges (MEGC; FIELD section 4): an event and a true movement belong together if their
-intersection over union, counted in inclusive frames, is at least 0.5; each is used once. Only final micro-expressions
-are scored.
+intersection over union, counted in inclusive frames, is at least 0.5; each is used once. Only final events are scored,
+and only against movements of their own kind: micro-expressions, unless macro-expressions are asked for.
 """
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Annotated, Any
 
 import msgspec
 
 from bowam_stream.errors import ConfigError
-from bowam_stream.messages import Event
+from bowam_stream.messages import Event, Kind
 
 MIN_IOU = 0.5
 
@@ -24,18 +25,34 @@ class TrueEvent(msgspec.Struct, frozen=True, kw_only=True):
     apex: int
     offset: int
     label: str | None = None
+    stratum: str | None = None  # how hard it is to see, where that is known
 
 
 class Truth(msgspec.Struct, frozen=True, kw_only=True):
     """What really happens in a clip: the part of `truth.json` that a score needs."""
 
-    fps: float
-    frames: int
+    fps: Annotated[float, msgspec.Meta(gt=0)]
+    frames: Annotated[int, msgspec.Meta(ge=1)]
     events: tuple[TrueEvent, ...]
+    plan: dict[str, Any] | None = None  # how `bowam synth` made the clip; a recording has none
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether nobody was filmed."""
+        return self.plan is not None
+
+    @property
+    def minutes(self) -> float:
+        """Length of the clip."""
+        return self.frames / self.fps / 60.0
 
     def micro(self) -> tuple[TrueEvent, ...]:
+        """The micro-expressions, by onset."""
+        return self.of_kind("micro")
+
+    def of_kind(self, kind: Kind) -> tuple[TrueEvent, ...]:
         """The movements that a score asks for, by onset."""
-        return tuple(sorted((e for e in self.events if e.kind == "micro"), key=lambda e: (e.onset, e.offset)))
+        return tuple(sorted((e for e in self.events if e.kind == kind), key=lambda e: (e.onset, e.offset)))
 
 
 class Match(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,10 +111,10 @@ def read_truth(path: Path) -> Truth:
         ) from error
 
 
-def final_micro(events: Iterable[Event]) -> tuple[Event, ...]:
+def final_of_kind(events: Iterable[Event], kind: Kind) -> tuple[Event, ...]:
     """The events that are scored, by onset."""
-    micro = (e for e in events if e.phase == "final" and e.kind == "micro" and e.offset is not None)
-    return tuple(sorted(micro, key=lambda e: (e.onset.frame, e.seq)))
+    chosen = (e for e in events if e.phase == "final" and e.kind == kind and e.offset is not None)
+    return tuple(sorted(chosen, key=lambda e: (e.onset.frame, e.seq)))
 
 
 def iou(first: tuple[int, int], second: tuple[int, int]) -> float:
@@ -108,9 +125,9 @@ def iou(first: tuple[int, int], second: tuple[int, int]) -> float:
     return shared / (first[1] - first[0] + second[1] - second[0] + 2 - shared)
 
 
-def score(truth: Truth, events: Iterable[Event]) -> Score:
-    """Match final micro-expressions with the true ones."""
-    estimates, truths = final_micro(events), truth.micro()
+def score(truth: Truth, events: Iterable[Event], kind: Kind = "micro") -> Score:
+    """Match the final events of one kind with the true movements of that kind."""
+    estimates, truths = final_of_kind(events, kind), truth.of_kind(kind)
     overlap = [[iou((t.onset, t.offset), _span(e)) for e in estimates] for t in truths]
     pairs = _assign(overlap)
     found = tuple(

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bowam_model.evaluation import (
@@ -92,6 +92,7 @@ def test_examples_of_one_confidence_are_answered_together() -> None:
     assert selective(probabilities, truth, abstention_threshold(probabilities, truth, 0.1)) == (0.0, 0.0)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 60), st.integers(0, 10_000), st.sampled_from([0.0, 0.02, 0.2]))
 def test_what_is_answered_keeps_the_promise_and_no_lower_threshold_does(count: int, seed: int, allowed: float) -> None:
     rng = np.random.default_rng(seed)
