@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
@@ -18,8 +18,6 @@ from multiprocessing.context import SpawnProcess
 from multiprocessing.reduction import ForkingPickler
 from threading import Thread
 from typing import Any
-
-from bowam_model.errors import RunError
 
 TRIES = 3
 """A piece whose process dies (killed, out of memory) this often is set aside."""
@@ -59,7 +57,7 @@ def run(
     `shared` are the first arguments of every piece; each process gets them once. `on_done` hears each outcome as it
     comes, in this process. A piece that raises has failed; the others go on. A piece whose process dies is tried
     again, `TRIES` times in all. On Ctrl-C, or if `on_done` raises, all processes are ended at once.
-    Raises RunError if the processes cannot start.
+    Raises RuntimeError if the processes cannot start.
     """
     outcomes: dict[str, Outcome] = {}
     left, deaths = deque(pieces), dict.fromkeys((piece.key for piece in pieces), 0)
@@ -114,15 +112,13 @@ class _Hand:
             failure = f"it ended with {self.epitaph()}"
         if failure:
             self.kill()
-            raise RunError(f"a working process cannot start: {failure}")
+            raise RuntimeError(f"a working process cannot start: {failure}")
 
     def give(self, piece: Piece) -> None:
         """Let it do a piece; that it may be dead shows in `take`."""
         self.piece = piece
-        try:
+        with suppress(OSError):
             self.connection.send(piece)
-        except OSError:
-            pass
 
     def take(self) -> tuple[Piece, Outcome | None]:
         """The outcome of its piece; None if it died of it."""

@@ -1,0 +1,80 @@
+"""Independent pieces of work in several processes."""
+
+import operator
+import time
+from pathlib import Path
+
+import pytest
+
+from bowam_model.work import TRIES, Outcome, Piece, run
+from tests.model import pretenders
+
+
+@pytest.fixture(autouse=True)
+def _other_processes_find_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_outcomes_come_in_the_order_of_the_pieces_and_each_is_heard_once(workers: int) -> None:
+    pieces = [Piece(str(value), pretenders.add, (value,)) for value in range(7)]
+    heard: list[Outcome] = []
+    outcomes = run(pieces, workers=workers, shared=(100,), on_done=heard.append)
+    assert [(one.key, one.value) for one in outcomes] == [(str(value), 100 + value) for value in range(7)]
+    assert sorted(heard, key=lambda one: one.key) == outcomes
+
+
+def test_a_piece_that_raises_is_reported_with_its_traceback_and_the_others_go_on() -> None:
+    outcomes = run([Piece("bad", operator.truediv, (1, 0)), Piece("good", operator.add, (1, 2))])
+    assert outcomes[0].failure is not None
+    assert "Traceback" in outcomes[0].failure
+    assert "ZeroDivisionError" in outcomes[0].failure
+    assert outcomes[1] == Outcome("good", 3)
+
+
+def test_a_result_that_cannot_be_sent_is_a_failure_with_its_reason() -> None:
+    (outcome,) = run([Piece("it", pretenders.unpicklable)])
+    assert "pickle" in str(outcome.failure)
+
+
+def test_a_piece_whose_process_dies_is_tried_again_and_set_aside_after_three_times(tmp_path: Path) -> None:
+    pieces = [
+        Piece("once", pretenders.die_unless, (tmp_path / "died", 5)),
+        Piece("always", pretenders.die),
+        Piece("never", operator.add, (1, 1)),
+    ]
+    once, always, never = run(pieces, workers=2)
+    assert (once.value, never.value) == (5, 2)
+    assert always.failure == f"its process died {TRIES} times, lastly by signal SIGKILL"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", [1, 2])
+def test_each_process_has_as_many_threads_as_told(threads: int) -> None:
+    (outcome,) = run([Piece("it", pretenders.threads_of)], threads=threads)
+    assert outcome.value == (str(threads), threads)
+
+
+def test_ctrl_c_ends_the_processes_at_once() -> None:
+    def interrupt(_: Outcome) -> None:
+        raise KeyboardInterrupt
+
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run([Piece("quick", operator.add, (1, 1)), Piece("long", time.sleep, (600,))], workers=2, on_done=interrupt)
+    assert time.monotonic() - start < 300  # not after the long one
+
+
+def test_what_is_shared_and_cannot_be_read_there_is_one_clear_error() -> None:
+    with pytest.raises(RuntimeError, match="cannot start"):
+        run([Piece("it", operator.add, (1, 1))], shared=(_ReadBackFails(),))
+
+
+def test_keys_are_not_used_twice() -> None:
+    with pytest.raises(ValueError, match="same key"):
+        run([Piece("a", operator.add, (1, 1))] * 2)
+
+
+class _ReadBackFails:
+    def __reduce__(self) -> tuple[object, tuple[str, ...]]:
+        return int, ("no number",)
