@@ -4,11 +4,12 @@
     predictor.predict(onset, apex, offset)          # {"negative": 0.81, "none": 0.04, ...}
 
 A weights file is safetensors; its metadata say everything that is needed to use it: architecture, options, labels,
-every field of flow.Encoding, and a card for people. A file that says anything else is refused.
+every field of flow.Encoding, a temperature, and a card for people. A file that says anything else is refused.
 """
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -42,18 +43,28 @@ class Predictor:
         weights: "sha256:<hex>" of the file.
         backend: what computes the network.
         encoding: what the network sees of a flow.
+        temperature: the outputs are divided by it before the softmax; it makes the probabilities honest.
         card: what the file says about itself, Markdown.
         network: in evaluation mode.
     """
 
     def __init__(
-        self, network: Network, *, labels: Sequence[str], encoding: Encoding, card: str, weights: str, threads: int = 1
+        self,
+        network: Network,
+        *,
+        labels: Sequence[str],
+        encoding: Encoding,
+        card: str,
+        weights: str,
+        threads: int = 1,
+        temperature: float = 1.0,
     ) -> None:
         self.name = network.name
         self.labels = tuple(labels)
         self.weights = weights
         self.backend = "eager"
         self.encoding = encoding
+        self.temperature = temperature
         self.card = card
         self.network = network.eval().requires_grad_(False)
         self._threads = threads
@@ -73,7 +84,8 @@ class Predictor:
         """
         picture_CHW = network_input(onset, apex, offset, self.encoding, threads=self._threads)
         with torch.inference_mode(), _threads(self._threads):
-            probabilities = self.network(torch.from_numpy(picture_CHW)[None])[0].softmax(0)
+            logits = self.network(torch.from_numpy(picture_CHW)[None])[0]
+            probabilities = (logits / self.temperature).softmax(0)
         return dict(zip(self.labels, probabilities.tolist(), strict=True))
 
     def predict_batch(self, triples: np.ndarray) -> np.ndarray:
@@ -92,13 +104,22 @@ class Predictor:
         return np.asarray(answers, np.float32).reshape(len(triples), len(self.labels))
 
 
-def save(path: str | Path, network: Network, *, labels: Sequence[str], encoding: Encoding, card: str) -> None:
+def save(
+    path: str | Path,
+    network: Network,
+    *,
+    labels: Sequence[str],
+    encoding: Encoding,
+    card: str,
+    temperature: float = 1.0,
+) -> None:
     """Write a weights file, whole or not at all.
 
     Args:
         labels: the classes in the order of the outputs.
         encoding: what the network was trained to see.
         card: what people should know: data, figures, limits. Markdown.
+        temperature: of the softmax, fitted on people that were not trained on (`evaluation.fit_temperature`).
     Raises:
         WeightsError: labels or encoding do not fit the network, or the file can't be written.
     """
@@ -109,6 +130,7 @@ def save(path: str | Path, network: Network, *, labels: Sequence[str], encoding:
         "options": json.dumps(network.options, sort_keys=True),
         "labels": json.dumps(list(labels)),
         **{key: str(value) for key, value in asdict(encoding).items()},
+        "temperature": str(temperature),
         "card": card,
     }
     tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
@@ -156,6 +178,9 @@ def load(path: str | Path | None = None, *, backend: str = "eager", threads: int
             side_px=None if side_px == "None" else int(side_px),
         )
         network = create_model(metadata["architecture"], len(labels), **json.loads(metadata["options"]))
+        temperature = float(metadata.get("temperature", 1.0))
+        if not (math.isfinite(temperature) and temperature > 0):
+            raise ValueError(f"temperature is {temperature}")
         card = metadata["card"]
     except KeyError as error:
         raise WeightsError(f"{path} lacks {error} in its metadata: was it written by bowam_model?") from error
@@ -166,7 +191,15 @@ def load(path: str | Path | None = None, *, backend: str = "eager", threads: int
     _check_tensors(path, network, tensors)
     network.load_state_dict(tensors)
     _check_fit(network, labels, encoding)
-    return Predictor(network, labels=labels, encoding=encoding, card=card, weights=f"sha256:{digest}", threads=threads)
+    return Predictor(
+        network,
+        labels=labels,
+        encoding=encoding,
+        card=card,
+        weights=f"sha256:{digest}",
+        threads=threads,
+        temperature=temperature,
+    )
 
 
 def _with_metadata(file: bytes, metadata: dict[str, str]) -> bytes:

@@ -17,6 +17,7 @@ from safetensors import safe_open
 
 from bowam_model import create_model, load
 from bowam_model.errors import ImageError, OptionError, WeightsError
+from bowam_model.evaluation import tempered
 from bowam_model.flow import Encoding, network_input
 from bowam_model.labels import SHIPPED
 from bowam_model.network import Network
@@ -92,6 +93,18 @@ def test_files_of_the_first_release_have_neither_centre_nor_side(tmp_path: Path)
     assert load(path).predict(*TRIPLES[0]) == before.predict(*TRIPLES[0])
 
 
+def test_a_temperature_travels_with_the_weights_and_tempers_every_answer(tmp_path: Path) -> None:
+    """Against `evaluation.tempered`; a file without one has 1."""
+    path = _saved(tmp_path)
+    plain = load(path).predict_batch(TRIPLES)
+    _rewrite(path, lambda metadata, _: metadata.update(temperature="2.5"))
+    assert load(path).temperature == 2.5
+    np.testing.assert_allclose(load(path).predict_batch(TRIPLES), tempered(plain, 2.5), atol=1e-5)
+    assert np.abs(load(path).predict_batch(TRIPLES) - plain).max() > 1e-3
+    _rewrite(path, lambda metadata, _: metadata.pop("temperature"))  # type: ignore[arg-type,return-value]
+    np.testing.assert_array_equal(load(path).predict_batch(TRIPLES), plain)
+
+
 def test_equal_weights_have_equal_digests(tmp_path: Path) -> None:
     assert len({_saved(tmp_path).read_bytes() for _ in range(4)}) == 1
 
@@ -160,6 +173,8 @@ def _rewrite(path: Path, change: Callable[[dict[str, str], dict[str, torch.Tenso
         (lambda m, _: m.update(fusion="concat"), "'concat' makes 6 channels, the network takes 3"),
         (lambda m, _: m.update(scale_px="wide"), "damaged metadata"),
         (lambda m, _: m.update(centre="perhaps"), "damaged metadata: centre is 'perhaps'"),
+        (lambda m, _: m.update(temperature="0"), "damaged metadata: temperature is 0"),
+        (lambda m, _: m.update(temperature="nan"), "damaged metadata: temperature is nan"),
         (lambda m, _: m.update(labels='["negative", "positive", "surprise"]'), r"head.* is \(4,.*\(3,"),
         (lambda m, _: m.update(labels='["negative", "none", "none", "surprise"]'), "labels negative, none, none"),
         (lambda m, _: m.update(labels="7"), "damaged metadata"),
