@@ -1,10 +1,10 @@
 """One learning, watched: what it scores on some examples at the end, and after each epoch if asked. It can be cut."""
 
-import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from bowam_model.learning import Examples, Learner, Model
@@ -16,9 +16,19 @@ class Lesson:
 
     scores_NK: np.ndarray  # float32, of the model at the end
     epoch_scores_ENK: np.ndarray  # float32; (0, N, K) if not asked for
-    losses: np.ndarray  # float64 (E,); empty if the learner tells of no epochs
+    losses: tuple[float | None, ...]  # by epoch, None for one without; empty if the learner tells of no epochs
     samples_seen: int
     seconds: float  # of learning and watching, pauses left out
+
+
+class _Line(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a diary: an epoch, or the end."""
+
+    seconds: float  # since the lesson began
+    epoch: int | None = None  # None at the end
+    loss: float | None = None
+    scores: list[list[float]] | None = None
+    samples_seen: int = 0
 
 
 def seed_of(*place: int) -> int:
@@ -35,65 +45,38 @@ def attend(
     goes on; when it is over, the diary alone stays, and the next call only reads it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint, path = folder / "checkpoint", folder / "diary.npz"
-    diary = _Diary.read(path)
-    if diary.final is None:
-        diary = _learn(learner, training, watched, seed, checkpoint, path, diary, every_epoch)
-        if not diary.unbroken:  # cut between a checkpoint and its line in the diary
+    checkpoint, path = folder / "checkpoint", folder / "diary.jsonl"
+    lines = _read(path)
+    if not lines or lines[-1].epoch is not None:
+        lines = _learn(learner, training, watched, seed, checkpoint, path, lines, every_epoch)
+        if _epochs(lines).keys() != set(range(1, len(_epochs(lines)) + 1)):
+            # Cut between a checkpoint and its line in the diary: that epoch is over and nobody saw it.
             checkpoint.unlink(missing_ok=True)
-            diary = _learn(learner, training, watched, seed, checkpoint, path, _Diary(), every_epoch)
-        diary.write(path)
+            lines = _learn(learner, training, watched, seed, checkpoint, path, [], every_epoch)
         checkpoint.unlink(missing_ok=True)
-    assert diary.final is not None
-    none = np.zeros((0, *diary.final.shape), np.float32)
-    epochs = [diary.scores[epoch] for epoch in sorted(diary.scores)]
+    epochs = [line for _, line in sorted(_epochs(lines).items())]
+    final = np.array(lines[-1].scores, np.float32)
+    watched_epochs = [line.scores for line in epochs if every_epoch]
     return Lesson(
-        diary.final,
-        np.stack(epochs) if epochs else none,
-        np.array([diary.losses[epoch] for epoch in sorted(diary.losses)]),
-        diary.samples_seen,
-        diary.seconds,
+        final,
+        np.array(watched_epochs, np.float32).reshape(len(watched_epochs), *final.shape),
+        tuple(line.loss for line in epochs),
+        lines[-1].samples_seen,
+        lines[-1].seconds,
     )
 
 
-@dataclass
-class _Diary:
-    losses: dict[int, float] = field(default_factory=dict)
-    scores: dict[int, np.ndarray] = field(default_factory=dict)
-    final: np.ndarray | None = None
-    samples_seen: int = 0
-    seconds: float = 0.0
+def _epochs(lines: list[_Line]) -> dict[int, _Line]:
+    return {line.epoch: line for line in lines if line.epoch is not None}
 
-    @property
-    def unbroken(self) -> bool:
-        return sorted(self.losses) == list(range(1, len(self.losses) + 1))
 
-    @classmethod
-    def read(cls, path: Path) -> "_Diary":
-        if not path.exists():
-            return cls()
-        with np.load(path) as kept:
-            numbers = kept["epochs"].tolist()
-            return cls(
-                dict(zip(numbers, kept["losses"].tolist(), strict=True)),
-                dict(zip(numbers, kept["scores"], strict=True)) if len(kept["scores"]) else {},
-                kept["final"] if kept["final"].size else None,
-                int(kept["samples_seen"]),
-                float(kept["seconds"]),
-            )
-
-    def write(self, path: Path) -> None:
-        half = path.with_suffix(".part.npz")
-        np.savez(
-            half,
-            epochs=np.array(list(self.losses), np.int64),
-            losses=np.array(list(self.losses.values())),
-            scores=np.array(list(self.scores.values()), np.float32),
-            final=np.zeros(0, np.float32) if self.final is None else self.final,
-            samples_seen=np.int64(self.samples_seen),
-            seconds=np.float64(self.seconds),
-        )
-        os.replace(half, path)
+def _read(path: Path) -> list[_Line]:
+    """A last line that was cut counts as not written."""
+    lines = []
+    if path.exists():
+        for text in path.read_bytes().split(b"\n")[:-1]:
+            lines.append(msgspec.json.decode(text, type=_Line))
+    return lines
 
 
 def _learn(
@@ -103,26 +86,31 @@ def _learn(
     seed: int,
     checkpoint: Path,
     path: Path,
-    diary: _Diary,
+    lines: list[_Line],
     every_epoch: bool,
-) -> _Diary:
-    before, start = diary.seconds, time.perf_counter()
+) -> list[_Line]:
+    lines, start = list(lines), time.perf_counter() - (lines[-1].seconds if lines else 0.0)
+    with path.open("wb") as diary:
 
-    def on_epoch(epoch: int, loss: float, model: Model) -> None:
-        diary.losses[epoch] = float(loss)
-        if every_epoch:
-            diary.scores[epoch] = _scores(model, watched)
-        diary.seconds = before + time.perf_counter() - start
-        diary.write(path)
+        def add(line: _Line) -> None:
+            lines.append(line)
+            diary.write(msgspec.json.encode(line) + b"\n")
+            diary.flush()
 
-    model = learner.learn(training, seed, on_epoch=on_epoch, checkpoint=checkpoint)
-    diary.final, diary.samples_seen = _scores(model, watched), int(model.samples_seen)
-    diary.seconds = before + time.perf_counter() - start
-    return diary
+        def on_epoch(epoch: int, loss: float, model: Model) -> None:
+            scores = _scores(model, watched) if every_epoch else None
+            told = float(loss) if np.isfinite(loss) else None
+            add(_Line(epoch=epoch, loss=told, scores=scores, seconds=time.perf_counter() - start))
+
+        diary.write(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+        model = learner.learn(training, seed, on_epoch=on_epoch, checkpoint=checkpoint)
+        scores, seen = _scores(model, watched), int(model.samples_seen)
+        add(_Line(scores=scores, samples_seen=seen, seconds=time.perf_counter() - start))
+    return lines
 
 
-def _scores(model: Model, watched: Examples) -> np.ndarray:
+def _scores(model: Model, watched: Examples) -> list[list[float]]:
     scores = np.asarray(model.predict(watched), np.float32)
     if scores.shape != (len(watched), len(watched.classes)) or not np.isfinite(scores).all():
         raise ValueError(f"the model's scores are {scores.shape} or not finite: it did not learn")
-    return scores
+    return scores.astype(float).tolist()

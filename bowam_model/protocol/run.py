@@ -114,7 +114,7 @@ def run_fold(
         examples=tuple(tested.tolist()),
         scores=_plain(lesson.scores_NK),
         choice=choice,
-        losses=tuple(float(loss) if np.isfinite(loss) else None for loss in lesson.losses),
+        losses=lesson.losses,
         samples_seen=lesson.samples_seen,
         inner_samples_seen=inner_samples_seen,
         seconds=lesson.seconds,

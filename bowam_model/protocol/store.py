@@ -52,7 +52,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     ] = ()  # for each candidate and epoch, not smoothed; empty if nothing to choose
 
 
-class FoldRecord(msgspec.Struct, frozen=True, kw_only=True):
+class FoldRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What came of one fold with one seed."""
 
     identity: str
