@@ -1,5 +1,30 @@
-"""Training: flows and labels in, a trained network out."""
+"""Training: flows and labels in, a trained network out.
 
-from bowam_model.training.loop import TrainingSettings, augment, mirror, predict, rotate, train
+    learner = NetworkLearner(architecture="bowam-nano", training=NANO)
+    model = learner.learn(examples, seed=0)          # `learning.Examples` -> NetworkModel
+    model.predict(other_examples)                    # probabilities, (N, K)
 
-__all__ = ["TrainingSettings", "augment", "mirror", "predict", "rotate", "train"]
+`settings` says how, `encoding` and `augment` make what the network sees, `balance` plans an epoch, `loop` trains one
+network, `learner` joins them behind the interface that the protocol knows.
+"""
+
+from bowam_model.training.curves import write_curves
+from bowam_model.training.encoding import encode_batch
+from bowam_model.training.learner import NetworkLearner, NetworkModel
+from bowam_model.training.loop import Curve, predict, train
+from bowam_model.training.pretrained import load_pretrained
+from bowam_model.training.settings import NANO, PAPER, TrainingSettings
+
+__all__ = [
+    "NANO",
+    "PAPER",
+    "Curve",
+    "NetworkLearner",
+    "NetworkModel",
+    "TrainingSettings",
+    "encode_batch",
+    "load_pretrained",
+    "predict",
+    "train",
+    "write_curves",
+]
