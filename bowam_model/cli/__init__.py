@@ -7,10 +7,11 @@ import typer
 
 from bowam_model.cli.dataset import app as dataset
 from bowam_model.cli.explain import app as explain
+from bowam_model.cli.reproduce import reproduce
 from bowam_model.cli.synth import synth
 from bowam_model.cli.train import train
 
-COMMANDS = (synth, train)
+COMMANDS = (reproduce, synth, train)
 GROUPS = {"dataset": dataset, "explain": explain}
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)

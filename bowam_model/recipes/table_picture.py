@@ -41,7 +41,7 @@ def picture(result: TableResult) -> str:
         for index, (one, column) in enumerate(lines):
             y = top + LINE_PX * (index + 0.5)
             paper, ours = beside(one, column, score)
-            low, middle, high = (left + PANEL_PX * value for value in (ours.low, ours.value, ours.high))
+            low, middle, high = (left + PANEL_PX * value for value in (ours.low, ours.mean, ours.high))
             parts.append(f'<path d="M{low:.1f} {y}H{high:.1f}" stroke="{OUR_COLOUR}" stroke-width="2"/>')
             parts += [f'<path d="M{x:.1f} {y - 4}v8" stroke="{OUR_COLOUR}" stroke-width="2"/>' for x in (low, high)]
             parts.append(f'<circle cx="{middle:.1f}" cy="{y}" r="5" fill="{OUR_COLOUR}"/>')

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bowam_model.recipes.table_picture import picture
-from bowam_model.recipes.table_result import PROTOCOLS, SCORES, SYNTHETIC, TableResult, as_plain, beside
+from bowam_model.recipes.table_result import PROTOCOLS, SCORES, SYNTHETIC, UNPUBLISHED, TableResult, as_plain, beside
 
 
 def write_report(result: TableResult, out: Path) -> tuple[Path, ...]:
@@ -38,7 +38,7 @@ def markdown(result: TableResult) -> str:
     if result.differences:
         lines += ["**Differs from the paper, so this is no reproduction of it:**", ""]
         lines += [f"- {difference}" for difference in result.differences] + [""]
-    lines += [PROTOCOLS, "", *_scores(result), ""]
+    lines += [PROTOCOLS, "", UNPUBLISHED, "", *_scores(result), ""]
     for part in (_oracles(result), _costs(result)):
         lines += [*part, ""] if part else []
     lines += [f"![the same as a picture]({result.table.name}.svg)", "", *_runs(result)]
@@ -57,9 +57,9 @@ def _scores(result: TableResult) -> list[str]:
                         column,
                         score.upper(),
                         "-" if paper is None else f"{paper:.4f}",
-                        f"{ours.value:.4f}",
+                        f"{ours.mean:.4f}",
                         f"{ours.low:.3f} to {ours.high:.3f}",
-                        "-" if paper is None else f"{ours.value - paper:+.4f}",
+                        "-" if paper is None else f"{ours.mean - paper:+.4f}",
                     ]
                 )
     return _grid(["row", "data", "score", "paper", "ours", "95% over subjects", "difference"], rows)
