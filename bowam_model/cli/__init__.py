@@ -8,11 +8,11 @@ import typer
 from bowam_model.cli.dataset import app as dataset
 from bowam_model.cli.explain import app as explain
 from bowam_model.cli.reproduce import reproduce
-from bowam_model.cli.synth import synth
+from bowam_model.cli.synth import app as synth
 from bowam_model.cli.train import train
 
-COMMANDS = (reproduce, synth, train)
-GROUPS = {"dataset": dataset, "explain": explain}
+COMMANDS = (reproduce, train)
+GROUPS = {"dataset": dataset, "explain": explain, "synth": synth}
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 for command in COMMANDS:

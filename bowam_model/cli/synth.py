@@ -1,4 +1,4 @@
-"""`bowam synth`: clips of animated faces whose micro-expressions are known."""
+"""`bowam synth`: clips of animated faces whose micro-expressions are known, and `bowam synth corpus` of them."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -6,10 +6,28 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
-from bowam_model.cli.progress import progress
+from bowam_model.cli.progress import progress, stages
 from bowam_model.errors import OptionError
 from bowam_model.labels import MEGC2019
+
+
+class ClipsByDefault(TyperGroup):
+    """`bowam synth OUT` means `bowam synth clips OUT`."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        if args and args[0] not in (*self.commands, *ctx.help_option_names):
+            args = ["clips", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(cls=ClipsByDefault, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def synth() -> None:
+    """Animate neutral faces: `bowam synth OUT` writes clips, `bowam synth corpus OUT` a whole synthetic data set."""
 
 
 class Label(StrEnum):
@@ -36,7 +54,8 @@ class Nuisance(StrEnum):
     low_light = "low_light"
 
 
-def synth(
+@app.command()
+def clips(
     out: Annotated[Path, typer.Argument(help="Folder for clip.mp4 and truth.json; with --count, their parent.")],
     identities: Annotated[
         Path | None, typer.Option(help="A photo of a neutral face, or a folder of them. Default: a built-in portrait.")
@@ -62,7 +81,7 @@ def synth(
     crf: Annotated[int, typer.Option(help="Compression: 0 lossless, 18 fine, 35 poor.", min=0, max=51)] = 18,
     count: Annotated[int, typer.Option(help="How many clips; their seeds count up.", min=1, max=100_000)] = 1,
 ) -> None:
-    """Animate neutral faces into clips whose micro-expressions are known (clip.mp4, truth.json)."""
+    """Clips whose micro-expressions are known: clip.mp4, truth.json. The word `clips` may be left out."""
     from bowam_model.synthesis import load_identity, make_clip, plan_clip
     from bowam_model.synthesis.identity import photo_paths
     from bowam_model.synthesis.plan import ALWAYS, STRATA
@@ -88,6 +107,33 @@ def synth(
             folder = out if count == 1 else out / f"{index:04d}"
             person = load_identity(photos[index % len(photos)])
             make_clip(plan, person, folder, crf=crf, on_frame=lambda *_: advance(1))
+
+
+@app.command()
+def corpus(
+    out: Annotated[Path, typer.Argument(help="A new folder, or one of an earlier call that was cut off.")],
+    identities: Annotated[
+        Path | None, typer.Option(help="A folder of neutral photos, one subject each. Default: a built-in portrait.")
+    ] = None,
+    subjects: Annotated[int, typer.Option(help="How many people, shared out like the real ones.", min=3)] = 68,
+    clips: Annotated[int, typer.Option(help="How many clips, shared out like the real ones.", min=9)] = 442,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same corpus.", min=0)] = 0,
+    workers: Annotated[int, typer.Option(help="Processes that work side by side.", min=1, max=1024)] = 1,
+) -> None:
+    """A SYNTHETIC data set that lies on disk like MEGC2019: `bowam dataset check megc2019 OUT` reads it."""
+    from bowam_model.synthesis.corpus import make_corpus
+    from bowam_model.synthesis.population import CorpusSettings
+
+    settings = CorpusSettings(clips=clips, subjects=subjects, seed=seed)
+    with stages() as on_progress:
+        made = make_corpus(
+            out,
+            settings,
+            identities,
+            workers=workers,
+            on_progress=lambda done, total: on_progress("rendering, clips", done, total),
+        )
+    typer.echo(f"{out}: SYNTHETIC, {made} clips of {subjects} subjects, laid out like MEGC2019")
 
 
 def parse_size(text: str) -> tuple[int, int]:

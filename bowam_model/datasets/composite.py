@@ -5,8 +5,11 @@ file name, class). Mapping the emotions of the sheets does not reproduce it, so 
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
 
 from bowam_model.datasets.descriptions import CASME2, SAMM, SMIC, SMIC_E
 from bowam_model.datasets.folders import Tree, glance
@@ -14,16 +17,29 @@ from bowam_model.datasets.loader import load
 from bowam_model.datasets.sample import Corpus, Expected, Finding, Key, Sample, key
 from bowam_model.datasets.sheets import plain, read_book
 from bowam_model.errors import DatasetError
-from bowam_model.labels import MEGC2019
+from bowam_model.labels import MEGC2019, MEGC2019_COUNTS
 
 LIST = "combined_3class_gt.csv"
 SETS = {"casme2": "casme2", "casmeii": "casme2", "samm": "samm", "smic": "smic", "smichs": "smic"}
-COUNTS = {  # samples, subjects, and samples by class in the order of labels.MEGC2019
-    "casme2": (145, 24, (88, 32, 25)),
-    "samm": (133, 28, (92, 26, 15)),
-    "smic": (164, 16, (70, 51, 43)),
-}
-EXPECTED = Expected(samples=442, subjects=68, labels=tuple(zip(MEGC2019, (250, 109, 83), strict=True)))
+COUNTS = MEGC2019_COUNTS
+MARKER = "synthetic.json"  # what `bowam synth corpus` leaves beside the list: such a corpus may be smaller
+Counts = Mapping[str, tuple[int, int, tuple[int, ...]]]
+
+
+class Marker(msgspec.Struct, frozen=True):
+    """As much of synthetic.json as is asked for here."""
+
+    counts: dict[str, tuple[int, int, tuple[int, int, int]]]  # as COUNTS
+
+
+def expected(counts: Counts) -> Expected:
+    """What a corpus of these counts holds."""
+    samples, subjects, by_label = zip(*counts.values(), strict=True)
+    labels = (sum(column) for column in zip(*by_label, strict=True))
+    return Expected(samples=sum(samples), subjects=sum(subjects), labels=tuple(zip(MEGC2019, labels, strict=True)))
+
+
+EXPECTED = expected(COUNTS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +53,7 @@ class Entry:
     label: str
 
 
-def read_list(path: Path) -> list[Entry]:
+def read_list(path: Path, counts: Counts = COUNTS) -> list[Entry]:
     """The official list. Raises DatasetError where a line or a count differs from the published composite."""
     if not path.is_file():
         raise DatasetError(f"{path} is no file: name MEGC2019's official list, {LIST}")
@@ -52,7 +68,7 @@ def read_list(path: Path) -> list[Entry]:
                 continue  # somebody's header
             raise DatasetError(f"line {line} of {path} is not: data set, subject, file name, class (0, 1, 2)")
         entries.append(Entry(line=line, dataset=dataset, subject=cells[1], clip=cells[2], label=label))
-    for dataset, (samples, subjects, classes) in COUNTS.items():
+    for dataset, (samples, subjects, classes) in counts.items():
         mine = [entry for entry in entries if entry.dataset == dataset]
         labels = Counter(entry.label for entry in mine)
         found = len(mine), len({key(entry.subject) for entry in mine}), tuple(labels[label] for label in MEGC2019)
@@ -70,7 +86,8 @@ def load_composite(root: Path, *, listed: Path | None = None, folders: dict[str,
     `listed` is the official list where it does not lie in `root`, `folders` says where other data sets lie.
     Raises DatasetError for a wrong list or folder; a clip that is listed and not on disk becomes a finding.
     """
-    entries = read_list(listed or root / LIST)
+    counts = read_marker(root)
+    entries = read_list(listed or root / LIST, counts or COUNTS)
     samples: dict[tuple[str, Key, Key], Sample] = {}
     findings: dict[tuple[str, Key, Key], list[Finding]] = {}
     sources: list[Path] = [listed or root / LIST]
@@ -92,12 +109,23 @@ def load_composite(root: Path, *, listed: Path | None = None, folders: dict[str,
             what, where = f"{entry.subject} {entry.clip}", f"list line {entry.line}"
             told.append(Finding(action="missing", where=where, what=what, reason=f"{entry.dataset} has no such clip"))
     return Corpus(
-        title="MEGC2019 composite",
+        title="SYNTHETIC corpus laid out like MEGC2019" if counts else "MEGC2019 composite",
         samples=tuple(taken),
         findings=tuple(told),
-        expected=EXPECTED,
+        expected=expected(counts or COUNTS),
         sources=tuple(sources),
+        synthetic=counts is not None,
     )
+
+
+def read_marker(root: Path) -> Counts | None:
+    """The counts of a corpus of `bowam synth corpus`; None for a recorded one. Raises DatasetError."""
+    try:
+        return msgspec.json.decode((root / MARKER).read_bytes(), type=Marker).counts
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        raise DatasetError(f"can't read {root / MARKER}: {error}; make the synthetic corpus again") from error
 
 
 def _load_one(dataset: str, folder: Path) -> Corpus:
