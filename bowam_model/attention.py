@@ -1,4 +1,5 @@
 """Wavelet attention (WADM, equations 2-6 of the paper): where to look in the low band, what to trust in the high bands.
+Beside it STFA, which Table 11(b) puts in its place.
 
 Axis legend: B batch, C channels, H rows, W columns.
 """
@@ -12,13 +13,17 @@ from torch import Tensor, nn
 from bowam_model.errors import OptionError
 from bowam_model.wavelets import make_transform
 
+Attention = Literal["wadm", "stfa"]
 Mlp = Literal["shared", "separate"]
+
+STFA_BANDS = 4  # rings of equal width between standstill and half a cycle per pixel
 
 
 @dataclass(frozen=True, kw_only=True)
 class WadmSettings:
-    """One row of Tables 4 and 6 to 9; the defaults are the paper's best."""
+    """One row of Tables 4, 6 to 9 and 11(b); the defaults are the paper's best."""
 
+    attention: Attention = "wadm"  # Table 11(b): "stfa" stands in its place, and nothing below has a meaning
     wavelet: str = "haar"  # Table 7: haar, db4, sym5, bior, coif5; Table 11(b): fourier
     spatial: bool = True  # Table 4: attention on the low band
     spatial_kernel: int = 3  # Table 9: 3, 5 or 7; any odd side works
@@ -27,6 +32,8 @@ class WadmSettings:
     channel_mlp: Mlp = "shared"  # Table 6: one perceptron for average and maximum, or one for each
 
     def __post_init__(self) -> None:
+        if self.attention not in get_args(Attention):
+            raise OptionError(f"unknown attention {self.attention!r}: use one of {', '.join(get_args(Attention))}")
         if self.spatial_kernel < 1 or self.spatial_kernel % 2 == 0:
             raise OptionError(f"spatial_kernel is {self.spatial_kernel}: it must be odd, such as 3, 5 or 7")
         if self.channel_ratio < 1:
@@ -97,3 +104,48 @@ class Wadm(nn.Module):
         low, high = self.transform.split(x_BCHW)
         x = self.transform.merge(self.spatial(low), self.channel(high), height, width)
         return torch.relu(self.norm(self.conv(x)))
+
+
+class Stfa(nn.Module):
+    """Spectral attention: each channel's map is weighed ring by ring of its spectrum, then convolved as in `Wadm`.
+
+    Freq-HD (Tao et al., ACM MM 2023) scores the frames of a video by their spectra, and the paper puts its module STFA
+    into WADM's place without a formula. Our reading: the spectrum of a map falls into rings of radial frequency; a
+    ring's dynamic value is its share of the channel's spectral amplitude; its weight is twice the sigmoid of gain x
+    value + bias, learnt for each channel and ring. Fresh ones are 0, so that all weights are 1 and the map passes.
+
+    (B, channels, H, W) -> what `conv` makes of such a map.
+    """
+
+    def __init__(self, channels: int, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.zeros(channels, STFA_BANDS))
+        self.bias = nn.Parameter(torch.zeros(channels, STFA_BANDS))
+        self.conv = conv
+        self.norm = nn.BatchNorm2d(conv.out_channels)
+
+    def weigh(self, x_BCHW: Tensor) -> Tensor:
+        """The map with its rings weighed, (B, C, H, W)."""
+        height, width = x_BCHW.shape[-2:]
+        spectrum = torch.fft.rfft2(x_BCHW.float(), norm="forward")  # no FFT in half precision
+        rows = torch.fft.fftfreq(height, device=x_BCHW.device)
+        columns = torch.fft.rfftfreq(width, device=x_BCHW.device)
+        radius = torch.sqrt(rows[:, None] ** 2 + columns**2)
+        ring = (radius * (2 * STFA_BANDS)).long().clamp(max=STFA_BANDS - 1)  # the corners belong to the outermost
+        # The half of the spectrum that is left out mirrors the other, but for the columns that mirror themselves.
+        alone = (columns == 0) | (columns == 0.5)
+        power = (spectrum.real**2 + spectrum.imag**2) * torch.where(alone, 1.0, 2.0)
+        rings = [(ring == k).to(power.dtype) for k in range(STFA_BANDS)]
+        amplitude_BCK = torch.stack([(power * mask).sum((2, 3)) for mask in rings], dim=2).add(1e-12).sqrt()
+        value_BCK = amplitude_BCK / amplitude_BCK.sum(2, keepdim=True)
+        weight_BCK = 2 * torch.sigmoid(self.gain * value_BCK + self.bias)
+        weight_BCHW = sum(weight_BCK[:, :, k, None, None] * mask for k, mask in enumerate(rings))
+        return torch.fft.irfft2(spectrum * weight_BCHW, s=(height, width), norm="forward").to(x_BCHW.dtype)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        return torch.relu(self.norm(self.conv(self.weigh(x_BCHW))))
+
+
+def make_attention(channels: int, conv: nn.Conv2d, settings: WadmSettings) -> Wadm | Stfa:
+    """What stands before the convolution, by `settings.attention`."""
+    return Stfa(channels, conv) if settings.attention == "stfa" else Wadm(channels, conv, settings)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bowam_model.attention import Wadm, WadmSettings
+from bowam_model.attention import WadmSettings, make_attention
 from bowam_model.errors import OptionError
 
 Placement = Literal["block", "downsample", "none"]
@@ -97,7 +97,7 @@ class Block(nn.Module):
         super().__init__()
         wide = int(settings.mlp_ratio * dim)
         depthwise = nn.Conv2d(dim, dim, 7, padding=3, groups=dim)
-        self.dwconv = Wadm(dim, depthwise, settings.wadm) if settings.placement == "block" else depthwise
+        self.dwconv = make_attention(dim, depthwise, settings.wadm) if settings.placement == "block" else depthwise
         self.norm = nn.LayerNorm(dim, eps=1e-6)
         self.pwconv1 = nn.Linear(dim, wide)
         self.pwconv2 = nn.Linear(wide, dim)
@@ -125,7 +125,7 @@ class Network(nn.Module):
         for (dim, next_dim), stride in zip(pairwise(settings.dims), settings.strides, strict=True):
             step = SteppingConv2d(dim, next_dim, settings.downsample_kernel, stride)
             self.downsample_layers.append(
-                Wadm(dim, step, settings.wadm)
+                make_attention(dim, step, settings.wadm)
                 if settings.placement == "downsample"
                 else nn.Sequential(ChannelNorm(dim, eps=1e-6), step)
             )
@@ -169,7 +169,7 @@ def create_model(name: str, num_classes: int = 3, **options: Any) -> Network:
     baseline of Table 4), "bowam-nano" (for CPUs, and the weights that ship).
 
     Options: the fields of `NetworkSettings` and `WadmSettings`, such as wavelet="db4", channel_ratio=8,
-    spatial_kernel=7, channel_mlp="separate", spatial=False, placement="downsample" or in_channels=6.
+    spatial_kernel=7, channel_mlp="separate", spatial=False, attention="stfa", placement="downsample" or in_channels=6.
 
     Raises:
         OptionError: the name or an option is unknown, or a value is out of range.

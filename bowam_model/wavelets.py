@@ -104,8 +104,9 @@ class Fourier(Transform):
         height, width = x_BCHW.shape[-2:]
         rows = torch.fft.fftfreq(height, device=x_BCHW.device)
         columns = torch.fft.rfftfreq(width, device=x_BCHW.device)
-        disc = (rows[:, None] ** 2 + columns**2 <= FOURIER_CUTOFF**2).to(x_BCHW.dtype)
-        low = torch.fft.irfft2(torch.fft.rfft2(x_BCHW) * disc, s=(height, width))
+        disc = (rows[:, None] ** 2 + columns**2 <= FOURIER_CUTOFF**2).float()
+        # No FFT in half precision: mixed precision brings such maps.
+        low = torch.fft.irfft2(torch.fft.rfft2(x_BCHW.float()) * disc, s=(height, width)).to(x_BCHW.dtype)
         return low, x_BCHW - low
 
     def merge(self, low: Tensor, high: Tensor, height: int, width: int) -> Tensor:
