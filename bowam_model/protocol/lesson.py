@@ -1,6 +1,7 @@
 """One learning, watched: what it scores on some examples at the end, and after each epoch if asked. It can be cut."""
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,10 +37,24 @@ def seed_of(*place: int) -> int:
     return int(np.random.SeedSequence(place).generate_state(1)[0])
 
 
+class _Stop(Exception):
+    """The lesson is over before the learner is."""
+
+
 def attend(
-    learner: Learner, training: Examples, watched: Examples, seed: int, folder: Path, *, every_epoch: bool = False
+    learner: Learner,
+    training: Examples,
+    watched: Examples,
+    seed: int,
+    folder: Path,
+    *,
+    stop: int | None = None,
+    every_epoch: bool = False,
 ) -> Lesson:
     """Learn from `training`, watch the scores on `watched`.
+
+    `stop` ends the lesson after that epoch with the model as it then is: the first part of the learner's own way,
+    its learning rates included, which a recipe for fewer epochs need not be.
 
     `folder` keeps the learner's checkpoint and the diary of the epochs that are over, so that a lesson that was cut
     goes on; when it is over, the diary alone stays, and the next call only reads it.
@@ -47,12 +62,12 @@ def attend(
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint, path = folder / "checkpoint", folder / "diary.jsonl"
     lines = _read(path)
-    if not lines or lines[-1].epoch is not None:
-        lines = _learn(learner, training, watched, seed, checkpoint, path, lines, every_epoch)
-        if _epochs(lines).keys() != set(range(1, len(_epochs(lines)) + 1)):
+    if not _over(lines):
+        lines = _learn(learner, training, watched, seed, checkpoint, path, lines, stop, every_epoch)
+        if not _over(lines) or _epochs(lines).keys() != set(range(1, len(_epochs(lines)) + 1)):
             # Cut between a checkpoint and its line in the diary: that epoch is over and nobody saw it.
             checkpoint.unlink(missing_ok=True)
-            lines = _learn(learner, training, watched, seed, checkpoint, path, [], every_epoch)
+            lines = _learn(learner, training, watched, seed, checkpoint, path, [], stop, every_epoch)
         checkpoint.unlink(missing_ok=True)
     epochs = [line for _, line in sorted(_epochs(lines).items())]
     final = np.array(lines[-1].scores, np.float32)
@@ -64,6 +79,10 @@ def attend(
         lines[-1].samples_seen,
         lines[-1].seconds,
     )
+
+
+def _over(lines: list[_Line]) -> bool:
+    return bool(lines) and lines[-1].epoch is None
 
 
 def _epochs(lines: list[_Line]) -> dict[int, _Line]:
@@ -87,6 +106,7 @@ def _learn(
     checkpoint: Path,
     path: Path,
     lines: list[_Line],
+    stop: int | None,
     every_epoch: bool,
 ) -> list[_Line]:
     lines, start = list(lines), time.perf_counter() - (lines[-1].seconds if lines else 0.0)
@@ -97,15 +117,23 @@ def _learn(
             diary.write(msgspec.json.encode(line) + b"\n")
             diary.flush()
 
+        def end(model: Model) -> None:
+            scores, seen = _scores(model, watched), int(model.samples_seen)
+            add(_Line(scores=scores, samples_seen=seen, seconds=time.perf_counter() - start))
+
         def on_epoch(epoch: int, loss: float, model: Model) -> None:
-            scores = _scores(model, watched) if every_epoch else None
-            told = float(loss) if np.isfinite(loss) else None
-            add(_Line(epoch=epoch, loss=told, scores=scores, seconds=time.perf_counter() - start))
+            if stop is None or epoch <= stop:
+                scores = _scores(model, watched) if every_epoch else None
+                told = float(loss) if np.isfinite(loss) else None
+                add(_Line(epoch=epoch, loss=told, scores=scores, seconds=time.perf_counter() - start))
+            if epoch == stop:
+                end(model)
+            if stop is not None and epoch >= stop:
+                raise _Stop
 
         diary.write(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
-        model = learner.learn(training, seed, on_epoch=on_epoch, checkpoint=checkpoint)
-        scores, seen = _scores(model, watched), int(model.samples_seen)
-        add(_Line(scores=scores, samples_seen=seen, seconds=time.perf_counter() - start))
+        with suppress(_Stop):
+            end(learner.learn(training, seed, on_epoch=on_epoch, checkpoint=checkpoint))
     return lines
 
 

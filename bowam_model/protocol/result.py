@@ -4,6 +4,7 @@ Predictions of all folds are pooled, then scored once, for each seed; a figure i
 draws people. A data set's figures are the same run restricted to it.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -120,10 +121,14 @@ class Result:
             "samples_seen": _spread([record.samples_seen for record in records]),
             "inner_samples_seen": _spread([record.inner_samples_seen for record in records]),
             "seconds": sum(record.seconds for record in records),
-            "chosen": {
-                name: sum(record.choice.candidate == number for record in records)
-                for number, name in enumerate(run.names)
-            },
+            "chosen": [
+                {
+                    "name": name,
+                    "recipe": recipe,
+                    "folds": sum(record.choice.candidate == number for record in records),
+                }
+                for number, (name, recipe) in enumerate(zip(run.names, run.recipes, strict=True))
+            ],
             "machines": list(run.machines),
         }
         if run.settings.oracle:
@@ -144,30 +149,33 @@ class Result:
             write(folder / name, svg)
         write(folder / "result.md", "\n".join([*self.lines(), "", *(f"![]({name})" for name in pictures)]) + "\n")
 
-    def lines(self) -> list[str]:
-        """The report, Markdown."""
+    def head(self) -> list[str]:
+        """What was run, Markdown."""
         run, summary = self.run, self.summary()
         lines = [f"# {run.title}", ""]
         if run.synthetic:
             lines += ["**SYNTHETIC: the examples were made by a program; this says nothing about real people.**", ""]
-        sets = ", ".join(
-            f"{name} {count}" for name, count in zip(*np.unique(self.datasets, return_counts=True), strict=True)
-        )
+        counts = zip(*np.unique(self.datasets, return_counts=True), strict=True)
+        seen, inner_seen = summary["samples_seen"], summary["inner_samples_seen"]["sum"]
         lines += [
-            f"- {len(run.labels)} examples ({sets}) of {summary['subjects']} subjects, digest `{run.digest[:16]}`",
+            f"- {len(run.labels)} examples ({', '.join(f'{name} {count}' for name, count in counts)}) of "
+            f"{summary['subjects']} subjects, digest `{run.digest[:16]}`",
             f"- {summary['rule']}",
             f"- {len(run.folds)} folds, seeds {', '.join(map(str, run.settings.seeds))}",
-            f"- epochs {_words(summary['epochs'])}; samples seen in a fold {_words(summary['samples_seen'])}, "
-            f"{summary['samples_seen']['sum']:,} in all"
-            + (
-                f", and {summary['inner_samples_seen']['sum']:,} to choose" * bool(summary["inner_samples_seen"]["sum"])
-            ),
+            f"- epochs {_words(summary['epochs'])}; samples seen in a fold {_words(seen)}, {seen['sum']:,} in all"
+            + f", and {inner_seen:,} to choose" * bool(inner_seen),
             f"- learning took {summary['seconds']:,.0f} s in all processes together",
         ]
         if len(run.names) > 1:
-            chosen = ", ".join(f"{name} {count}" for name, count in summary["chosen"].items())
-            lines += [f"- chosen: {chosen}"]
-        lines += ["", *figure_table(self), "", "| class | examples | recall | precision | F1 |", "| --- " * 5 + "|"]
+            told = zip(_told_apart(run.names, run.recipes), summary["chosen"], strict=True)
+            lines.append("- chosen: " + ", ".join(f"{name} {one['folds']} times" for name, one in told if one["folds"]))
+        return lines
+
+    def lines(self) -> list[str]:
+        """The report, Markdown."""
+        run, summary = self.run, self.summary()
+        lines = [*self.head(), "", *figure_table(self)]
+        lines += ["", "| class | examples | recall | precision | F1 |", "| --- " * 5 + "|"]
         for label, row in summary["by_class"].items():
             lines.append(
                 f"| {label} | {row['examples']} | {row['recall']:.3f} | {row['precision']:.3f} | {row['f1']:.3f} |"
@@ -202,6 +210,16 @@ def _cell(figure: Estimate) -> str:
 
 def _spread(values: list[int]) -> dict[str, float | int]:
     return {"median": float(np.median(values)), "min": min(values), "max": max(values), "sum": sum(values)}
+
+
+def _told_apart(names: Sequence[str], recipes: Sequence[dict[str, Any]]) -> list[str]:
+    """Names, with what differs between the recipes of one name."""
+    told = []
+    for name, recipe in zip(names, recipes, strict=True):
+        alike = [other for other_name, other in zip(names, recipes, strict=True) if other_name == name]
+        differs = [key for key in recipe if any(other.get(key) != recipe[key] for other in alike)]
+        told.append(" ".join([name, *(f"{key}={recipe[key]}" for key in differs)]))
+    return told
 
 
 def _words(spread: dict[str, Any]) -> str:

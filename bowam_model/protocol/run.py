@@ -105,8 +105,16 @@ def run_fold(
     known, tested = fold.split(examples)
     training, test = examples.take(known), examples.take(tested)
     choice, inner_samples_seen = select(candidates, training, settings, seed, fold.number, folder)
-    learner = candidates[choice.candidate].for_epochs(choice.epochs)
-    lesson = attend(learner, training, test, seed_of(seed, fold.number), folder / "final", every_epoch=settings.oracle)
+    learner = candidates[choice.candidate]
+    lesson = attend(
+        learner,
+        training,
+        test,
+        seed_of(seed, fold.number),
+        folder / "final",
+        stop=choice.epochs if choice.epochs < learner.epochs else None,
+        every_epoch=settings.oracle,
+    )
     return FoldRecord(
         identity=run_identity,
         fold=fold.number,

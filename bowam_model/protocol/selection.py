@@ -33,7 +33,8 @@ def select(
 
     With "inner", each candidate learns from some of the subjects of `training` and is scored on the others, in
     `inner_rounds` rounds whose predictions are pooled, after each epoch. Taken is the candidate and epoch of the
-    highest smoothed UF1; of equals the first candidate and its first epoch.
+    highest smoothed UF1; of equals the first candidate and its first epoch. The final learning takes the same way as
+    the inner one, learning rates included, and stops after that epoch.
     """
     if settings.selection == "fixed" or (len(candidates) == 1 and candidates[0].epochs == 1):
         return Choice(candidate=0, epochs=candidates[0].epochs), 0
