@@ -23,7 +23,7 @@ from bowam_model.explain.canvas import (
     write_png,
 )
 from bowam_model.explain.network import Bands, Inside, look_inside
-from bowam_model.flow import bidirectional_flow, centre_crop, network_input
+from bowam_model.flow import Fusion, bidirectional_flow, centre_crop, network_input
 from bowam_model.predictor import Predictor
 
 HEAT = cv2.COLORMAP_INFERNO
@@ -76,6 +76,7 @@ def write_network(out: Path, predictor: Predictor, triple: np.ndarray, words: st
     }
     if inside.bands:
         pages["bands.png"] = bands_page(predictor, inside, words)
+    if any(bands.channel_weights is not None for bands in inside.bands):
         pages["attention.png"] = attention_page(predictor, inside, words)
     for name, page in pages.items():
         write_png(out / name, page)
@@ -89,7 +90,9 @@ def cam_page(predictor: Predictor, triple: np.ndarray, inside: Inside, words: st
     side = predictor.encoding.input_px
     faces = [centre_crop(face, side) for face in triple]
     full_px = predictor.encoding.scale_px / 2
-    flow = centre_crop(bidirectional_flow(triple[0], triple[1], triple[2]).transpose(2, 0, 1), side).transpose(1, 2, 0)
+    fusion: Fusion = "traditional" if predictor.encoding.fusion == "traditional" else "add"
+    flow = bidirectional_flow(triple[0], triple[1], triple[2], fusion)
+    flow = centre_crop(flow.transpose(2, 0, 1), side).transpose(1, 2, 0)
     last, said = len(inside.stages) - 1, int(inside.logits.argmax())
     label = predictor.labels[said]
 
@@ -101,7 +104,7 @@ def cam_page(predictor: Predictor, triple: np.ndarray, inside: Inside, words: st
     first = [Panel(face, name) for face, name in zip(faces, ("onset", "apex", "offset"), strict=True)]
     hot = heat(last, said)
     first += [
-        Panel(flow_colours(flow, full_px), "bidirectional flow"),
+        Panel(flow_colours(flow, full_px), "bidirectional flow" if fusion == "add" else "traditional flow"),
         Panel(coloured(hot, 0, 1, HEAT), f"Grad-CAM: {label}"),
         Panel(overlay(faces[1], hot, coloured(hot, 0, 1, HEAT)), f"{label} {inside.probabilities[said]:.2f}"),
     ]
@@ -125,9 +128,9 @@ def cam_page(predictor: Predictor, triple: np.ndarray, inside: Inside, words: st
             letters(f"flow: full colour {full_px:.1f} px", 10),
         ],
         notes=(
-            "Upper row: the last stage, for the class that was said. Below: every class (columns) at every stage (rows).",
-            "Each map is scaled by its own peak, which is given below it. The flow points home: skin that rose at the "
-            "apex moves down in it, and counts twice.",
+            "Upper row: the last stage, for the class that was said. Below: classes (columns) at each stage (rows).",
+            "Each map is scaled by its own peak, which is given below it.",
+            "Bidirectional flow points home: skin that rose at the apex moves down in it, and counts twice.",
         ),
     )
 
