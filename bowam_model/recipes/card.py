@@ -1,16 +1,24 @@
 """The model card of the shipped weights: what they saw, how well they do on people they never saw, what they can't."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from bowam_model.evaluation import confusion_matrix, interval, uar, uf1
-from bowam_model.labels import MEGC2019, NONE, SHIPPED
-from bowam_model.synthesis.plan import STRATA
+from bowam_model.evaluation import calibration_error, reliability, selective
+from bowam_model.recipes.figures import (
+    Calibration,
+    Result,
+    by_class,
+    by_kind_of_none,
+    by_rate,
+    by_stratum,
+    scores,
+    table,
+)
+from bowam_model.recipes.reliability import diagram
+from bowam_model.synthesis.triples import OUTSIDE, TRAINED, Generator
 
 TEXT = """\
 BOWAM's network in its smallest form, for CPUs, with the classes negative, none, positive and surprise; `none` is what
@@ -28,8 +36,9 @@ accuracy on real data is claimed.**
 
 ## Recipe
 One command: `bowam train --identities FOLDER --source TEXT --out bowam-nano.safetensors`. The number of epochs was
-fixed beforehand; no epoch was chosen by its score. Held out are people, not the way they are animated: the figures say
-how the network does on faces that it never saw, and nothing about real expressions.
+fixed beforehand; no epoch was chosen by its score. Held out are people, and on the test people also settings of the
+animation that no example of training has: the figures say how the network does on faces and recordings that it never
+saw, and nothing about real expressions.
 """
 LIMITS = """\
 ## Limits
@@ -42,69 +51,123 @@ LIMITS = """\
 """
 
 
-@dataclass(frozen=True, eq=False)
-class Result:
-    """What a network said about the examples of people that it never saw."""
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What the network said about people that it never saw, as it said it: no temperature is applied yet."""
 
-    labels: np.ndarray  # int64 (N,): the truth, indices of SHIPPED
-    predicted: np.ndarray  # int64 (N,)
-    details: np.ndarray  # str (N,): stratum of a micro-expression, kind of what is none
-    people: np.ndarray  # int64 (N,)
-
-    def confusion(self, chosen: np.ndarray | slice = slice(None)) -> np.ndarray:
-        """Counts, rows are the truth, over the chosen examples."""
-        return confusion_matrix(self.labels[chosen], self.predicted[chosen], len(SHIPPED))
-
-    def by_person(self) -> np.ndarray:
-        """One confusion matrix for each person."""
-        return np.stack([self.confusion(self.people == person) for person in np.unique(self.people)])
+    validation: Result
+    test: Result
+    outside: Mapping[str, Result]  # by setting of `triples.OUTSIDE`, the people of `test`
 
 
 def model_card(
-    name: str, recipe: Any, source: str, parts: Mapping[str, Sequence[Path]], results: Mapping[str, Result]
+    name: str,
+    recipe: Any,
+    source: str,
+    parts: Mapping[str, Mapping[int, Path]],
+    findings: Findings,
+    calibration: Calibration,
 ) -> str:
     """The card, Markdown. `recipe` is a dataclass, `parts` the photos of train, validation and test."""
     people = ", ".join(f"{len(photos)} for {part}" for part, photos in parts.items())
+    test = findings.test
     lines = [
         f"# {name}",
         "",
         *TEXT.format(source=source, people=people).splitlines(),
         "    " + "\n    ".join(_plain(recipe)),
         "",
+        "## Figures on the people of the validation part (synthetic movement)",
+        *scores(findings.validation),
+        "",
+        "## Figures on the people of the test part (synthetic movement)",
+        *scores(test),
+        "",
+        *by_class(test),
+        "",
+        *by_stratum(test),
+        "",
+        *by_rate(test),
+        "",
+        *by_kind_of_none(test),
+        "",
+        "## What its confidence means",
+        *_confidence(findings, calibration),
+        "",
+        "## Outside the ranges of training (the test people, synthetic movement)",
+        *_outside(findings, calibration),
+        "",
+        *LIMITS.splitlines(),
+        "",
+        "## Photos, by part (SHA-256 of the file)",
     ]
-    for part, result in results.items():
-        lines += [f"## Figures on the people of the {part} part (synthetic movement)", *_figures(result), ""]
-    lines += [*LIMITS.splitlines(), "", "## Photos, by part (SHA-256 of the file)"]
     for part, photos in parts.items():
-        lines += [f"- {part}: " + ", ".join(f"{p.name} `{_digest(p)}`" for p in photos)]
+        lines += [f"- {part}: " + ", ".join(f"{p.name} `{_digest(p)}`" for p in photos.values())]
     return "\n".join(lines) + "\n"
 
 
-def _figures(result: Result) -> list[str]:
-    confusion, by_person = result.confusion(), result.by_person()
-    lines = []
-    for title, score in (("UF1", uf1), ("UAR", uar)):
-        low, high = interval(by_person, score)
-        lines.append(f"- {title} over the four classes: {score(confusion):.3f} (95% over people {low:.3f}-{high:.3f})")
-    lines += ["", "| truth \\ said | " + " | ".join(SHIPPED) + " |", "| --- " * (len(SHIPPED) + 1) + "|"]
-    lines += [f"| {label} | " + " | ".join(map(str, row)) + " |" for label, row in zip(SHIPPED, confusion, strict=True)]
-    none = SHIPPED.index(NONE)
-    lines += ["", "| stratum | " + " | ".join(f"{label} right" for label in MEGC2019) + " | said none | UF1 of 3 |"]
-    lines += ["| --- " * (len(MEGC2019) + 3) + "|"]
-    for stratum in STRATA:
-        some = result.confusion(result.details == stratum)
-        seen = some.sum(axis=1)
-        micro = [SHIPPED.index(label) for label in MEGC2019]
-        right = [f"{some[i, i] / max(seen[i], 1):.2f}" for i in micro]
-        # A micro-expression called none counts against its class; `none` itself is no class of this row.
-        f1 = [2 * some[i, i] / max(2 * some[i, i] + some[:, i].sum() + seen[i] - 2 * some[i, i], 1) for i in micro]
-        missed = some[micro, none].sum() / max(seen[micro].sum(), 1)
-        lines.append(f"| {stratum} | " + " | ".join(right) + f" | {missed:.2f} | {np.mean(f1):.3f} |")
-    lines += ["", "| what is none | examples | said none |", "| --- | --- | --- |"]
-    for kind in sorted(set(result.details[result.labels == none])):
-        chosen = (result.labels == none) & (result.details == kind)
-        lines.append(f"| {kind} | {chosen.sum()} | {(result.predicted[chosen] == none).mean():.2f} |")
+def _confidence(findings: Findings, calibration: Calibration) -> list[str]:
+    before, after = findings.test, findings.test.tempered(calibration.temperature)
+    errors = [calibration_error(reliability(result.probabilities, result.labels)) for result in (before, after)]
+    rows = [
+        (part, *_percent(*selective(result.probabilities, result.labels, calibration.threshold)))
+        for part, result in (
+            ("validation", findings.validation.tempered(calibration.temperature)),
+            ("test", after),
+        )
+    ]
+    return [
+        f"Temperature {calibration.temperature:.3f}, fitted on the validation people and kept in the file. Expected",
+        f"calibration error on the test people (ECE, ten bins of equal mass): {errors[0]:.3f} as trained, "
+        f"{errors[1]:.3f} with the temperature.",
+        "reliability.svg shows the same as this picture (`#` how often it is right, `|` how sure it is):",
+        "",
+        *("    " + line for line in diagram(reliability(after.probabilities, after.labels))),
+        "",
+        f"To abstain: below a confidence of {calibration.threshold:.3f} an answer is better not given. Above it,",
+        f"at most {calibration.max_error:.1%} of the answers are wrong with a certainty of 95%, judged by the validation",
+        "people (an exact binomial test; other people can differ by more).",
+        "",
+        *table(("people", "answered", "wrong among them"), rows),
+    ]
+
+
+def _outside(findings: Findings, calibration: Calibration) -> list[str]:
+    lines = ["Each line changes one thing and leaves the rest as in training; the last changes everything at once.", ""]
+    rows = []
+    for name, raw in {"as in training": findings.test, **findings.outside}.items():
+        result = raw.tempered(calibration.temperature)
+        error = calibration_error(reliability(result.probabilities, result.labels))
+        answered = _percent(*selective(result.probabilities, result.labels, calibration.threshold))
+        rows.append((name, len(result.labels), f"{result.uf1():.3f}", f"{result.uar():.3f}", f"{error:.3f}", *answered))
+    lines += table(("what", "examples", "UF1", "UAR", "ECE", "answered", "wrong among them"), rows)
+    lines += ["", *(f"- {name}: {_changes(OUTSIDE[name])}" for name in findings.outside if name != "everything")]
+    if everything := findings.outside.get("everything"):
+        lines += ["", "Everything at once:", "", *scores(everything), "", *by_class(everything)]
+        lines += ["", *by_stratum(everything), "", *by_rate(everything)]
     return lines
+
+
+def _changes(generator: Generator) -> str:
+    changed = (f.name for f in fields(Generator) if getattr(generator, f.name) != getattr(TRAINED, f.name))
+    return "; ".join(
+        f"{name} {_words(getattr(generator, name))} (training {_words(getattr(TRAINED, name))})" for name in changed
+    )
+
+
+def _words(value: Any) -> str:
+    """Spans as 1-5, several of them as 1-5 or 9-12, strata by name."""
+    if value is None:
+        return "80-470"  # `plan.micro` clips its lengths to them
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_words((span,))}" for name, span in value.items())
+    if isinstance(value, tuple):
+        return " or ".join(f"{one[0]:g}-{one[1]:g}" if isinstance(one, tuple) else f"{one:g}" for one in value)
+    return f"{value:g}"
+
+
+def _percent(*shares: float) -> list[str]:
+    return [f"{share:.1%}" for share in shares]
 
 
 def _plain(value: Any, prefix: str = "") -> list[str]:
