@@ -136,7 +136,7 @@ def finished(folder: Path, run: RunRecord) -> dict[tuple[int, int], FoldRecord]:
 def this_machine() -> dict[str, str]:
     """What can change the last bits of a result, and no name of a host."""
     machine = {
-        "system": platform.platform(terse=True),
+        "system": platform.system(),
         "processor": f"{platform.machine()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
     }
