@@ -254,14 +254,17 @@ def predict(network: nn.Module, flows_NHWC: np.ndarray, encoding: Encoding, mirr
 @contextmanager
 def reproducible(settings: TrainingSettings) -> Iterator[None]:
     """Threads as the recipe says, algorithms that repeat their bits, and PyTorch's generators put back afterwards."""
-    before = torch.get_num_threads()
+    cudnn: Any = torch.backends.cudnn
+    before = torch.get_num_threads(), cudnn.deterministic, cudnn.benchmark
     devices = [torch.cuda.current_device()] if device_of(settings).type == "cuda" else []
-    with torch.random.fork_rng(devices), torch.backends.cudnn.flags(deterministic=True, benchmark=False):
+    with torch.random.fork_rng(devices):
         torch.set_num_threads(settings.threads)
+        cudnn.deterministic, cudnn.benchmark = True, False
         try:
             yield
         finally:
-            torch.set_num_threads(before)
+            torch.set_num_threads(before[0])
+            cudnn.deterministic, cudnn.benchmark = before[1:]
 
 
 def device_of(settings: TrainingSettings) -> torch.device:
