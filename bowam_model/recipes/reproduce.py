@@ -85,9 +85,10 @@ def learner_of(row: Row, settings: ReproduceSettings) -> Learner:
     """A row's recipe."""
     if row.rival in MACHINES:
         return MACHINES[row.rival]()
+    painted_before = row.rival in MAPS
     encoding = Encoding(
-        fusion="picture" if row.rival in MAPS else row.fusion,
-        colours="picture" if row.rival in MAPS else "hsv",
+        fusion="picture" if painted_before else row.fusion,
+        colours="picture" if painted_before else "hsv",
         input_px=settings.input_px,
         side_px=None if settings.side_px == ALIGNED_PX else settings.side_px,
     )
@@ -95,7 +96,7 @@ def learner_of(row: Row, settings: ReproduceSettings) -> Learner:
         architecture=settings.architecture,
         options=network_options(row, settings.architecture),
         encoding=encoding,
-        training=replace(PAPER, epochs=settings.epochs, colour_jitter=COLOUR_JITTER),
+        training=replace(PAPER, epochs=settings.epochs, colour_jitter=0.0 if painted_before else COLOUR_JITTER),
         pretrained=settings.pretrained,
     )
 
@@ -152,6 +153,8 @@ def run_table(
     Rows of one preparation open their examples once. Raises what the preparation and the protocol raise.
     """
     chosen = [table.row(name) for name in rows] or list(table.rows)
+    for row in chosen:
+        _check(row, settings)
     together: dict[tuple[Task, PreparationSettings], list[Row]] = {}
     for row in chosen:
         together.setdefault((row.task, preparation_of(row, settings)), []).append(row)
@@ -187,7 +190,9 @@ def _run_row(
         if on_progress:
             on_progress(f"{row.title}, {what}", done, total)
 
-    result = run_protocol([learner], examples, protocol, out / folder, workers=workers, on_progress=hear)
+    result = run_protocol(
+        [learner], examples, protocol, out / folder, workers=workers, title=_run_title(row, learner), on_progress=hear
+    )
     return RowResult(
         row=row,
         measured=measured(result, folder.as_posix()),
@@ -212,6 +217,21 @@ def measured(result: Result, folder: str) -> Measured:
         synthetic=result.run.synthetic,
         folder=folder,
     )
+
+
+def _check(row: Row, settings: ReproduceSettings) -> None:
+    """What would fail after hours fails now. Raises OptionError."""
+    learner_of(row, settings)
+    with torch.device("meta"):
+        create_model(settings.architecture, **network_options(row, settings.architecture))
+
+
+def _run_title(row: Row, learner: Learner) -> str:
+    """What a run is, whatever table asks for it."""
+    options = [f"{name} {value}" for name, value in sorted(row.options.items())]
+    stages = [f"{row.stages:+d} stage"] if row.stages else []
+    maps = [f"painted as {MAPS[row.rival]}"] if row.rival in MAPS else []
+    return ", ".join([learner.name, f"{row.fusion} flow", *maps, *options, *stages])
 
 
 def _published(task: Task) -> tuple[int | None, int | None]:
