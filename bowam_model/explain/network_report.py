@@ -140,14 +140,14 @@ def bands_page(predictor: Predictor, inside: Inside, words: str) -> np.ndarray:
     rows: list[list[Panel | None]] = []
     chosen = first_of_each_stage(inside.bands)
     for bands in chosen:
-        befores, afters = [_strength(band) for band in bands.before], [_strength(band) for band in bands.after]
+        befores, afters = ([_contrast(low), *map(_strength, high)] for low, *high in (bands.before, bands.after))
+        wholes = _contrast(bands.taken), _contrast(bands.merged)
         low_top = float(max(befores[0].max(), afters[0].max()))
         high_top = float(max(x.max() for x in (*befores[1:], *afters[1:])))
         tops = [low_top] + [high_top] * (len(befores) - 1)
-        both = (("before", befores, _strength(bands.taken)), ("after", afters, _strength(bands.merged)))
-        for when, maps, whole in both:
-            word = "input" if when == "before" else "merged"
-            row: list[Panel | None] = [_map(whole, float(_strength(bands.taken).max()), word)]
+        whole_top = float(max(whole.max() for whole in wholes))
+        for when, maps, whole in (("before", befores, wholes[0]), ("after", afters, wholes[1])):
+            row: list[Panel | None] = [_map(whole, whole_top, "input" if when == "before" else "merged")]
             row += [_map(m, top, name) for m, top, name in zip(maps, tops, bands.names, strict=True)]
             if when == "after" and bands.place_weights is not None:
                 weights = bands.place_weights
@@ -161,8 +161,9 @@ def bands_page(predictor: Predictor, inside: Inside, words: str) -> np.ndarray:
         names=names,
         keys=[bar("0", "peak"), bar("0", "1 (spatial weight)", HEAT)],
         notes=(
-            "Root mean square over channels. Within a WADM, low bands share one scale, high bands another, "
-            "input and merged a third; the number is the panel's own peak.",
+            "Root mean square over channels; in input, low band and merged of the difference from each channel's mean.",
+            "Within a WADM low bands share one scale, high bands another, input and merged a third; the number below "
+            "is the panel's own peak.",
         ),
         panel_px=190,
         smooth=False,
@@ -198,8 +199,8 @@ def stages_page(predictor: Predictor, inside: Inside, words: str) -> np.ndarray:
     names = []
     for index, maps in enumerate(inside.stages):
         strongest = np.argsort(-maps.std(axis=(1, 2)), kind="stable")[:STRONGEST]
-        strength = _strength(maps)
-        row: list[Panel | None] = [_map(strength, float(strength.max()), "all channels")]
+        contrast = _contrast(maps)
+        row: list[Panel | None] = [_map(contrast, float(contrast.max()), "all channels")]
         for channel in strongest:
             low, high = float(maps[channel].min()), float(maps[channel].max())
             row.append(Panel(coloured(maps[channel], low, high), f"channel {channel}", f"{low:.1f} to {high:.1f}"))
@@ -210,7 +211,10 @@ def stages_page(predictor: Predictor, inside: Inside, words: str) -> np.ndarray:
         heading=f"Feature maps of {predictor.name}: {words}",
         names=names,
         keys=[bar("0, or lowest of the channel", "highest")],
-        notes=("First column: root mean square over channels. Others: the channels that vary most over the picture.",),
+        notes=(
+            "First column: root mean square over channels of the difference from each channel's mean. Others: the "
+            "channels that vary most over the picture.",
+        ),
         panel_px=170,
         smooth=False,
     )
@@ -272,7 +276,13 @@ def _number(value: Any) -> float:
 
 
 def _strength(maps_CHW: np.ndarray) -> np.ndarray:
+    """Root mean square over channels."""
     return np.sqrt((maps_CHW**2).mean(axis=0))
+
+
+def _contrast(maps_CHW: np.ndarray) -> np.ndarray:
+    """The same of what sets a place apart: after a layer norm every place is equally strong."""
+    return _strength(maps_CHW - maps_CHW.mean(axis=(1, 2), keepdims=True))
 
 
 def _map(values: np.ndarray, top: float, title: str) -> Panel:
