@@ -33,8 +33,8 @@ def claim(
     from bowam_model.synthesis.identity import load_identity, photo_paths
     from bowam_model.synthesis.plan import STRATA
 
-    make_folder(out)
     photos: list[Path | None] = [None] if identities is None else list(photo_paths(identities))
+    make_folder(out)
     with progress("claim", cases * len(STRATA), "cases") as advance:
         people = [partial(load_identity, photo) for photo in photos]
         readings = list(measure(people, cases, seed=seed, on_case=lambda: advance(1)))

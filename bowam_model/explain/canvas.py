@@ -174,9 +174,13 @@ def make_folder(path: Path) -> None:
 
 def write_png(path: Path, picture: np.ndarray) -> None:
     """Raises ImageError where the file can't be written."""
-    data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
+    write_bytes(path, cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Raises ImageError where the file can't be written."""
     try:
-        path.write_bytes(data.tobytes())
+        path.write_bytes(data)
     except OSError as error:
         raise ImageError(f"can't write {path}: {error.strerror}") from error
 

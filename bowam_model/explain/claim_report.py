@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bowam_model.explain.canvas import Panel, compose, flow_colours, letters, wheel, write_png
+from bowam_model.explain.canvas import Panel, compose, flow_colours, letters, wheel, write_bytes, write_png
 from bowam_model.explain.claim import CONDITIONS, METHODS, Case, Condition, Reading, Scenes
 from bowam_model.synthesis.identity import Identity
 from bowam_model.synthesis.plan import STRATA
@@ -226,7 +226,7 @@ def write_claim(out: Path, readings: Sequence[Reading], person: Identity, *, cas
         "claim.svg": plot(rows, f"Signal to noise of two flows: {about}"),
     }
     for name, text in texts.items():
-        (out / name).write_text(text)
+        write_bytes(out / name, text.encode())
     scenes = Scenes(person)
     write_png(out / "figure3.png", figure(scenes, scenes.case("easy", seed)))
     return [*(out / name for name in texts), out / "figure3.png"]

@@ -20,6 +20,7 @@ from bowam_model.explain.canvas import (
     overlay,
     paste,
     wheel,
+    write_bytes,
     write_png,
 )
 from bowam_model.explain.network import Bands, Inside, look_inside
@@ -81,7 +82,7 @@ def write_network(out: Path, predictor: Predictor, triple: np.ndarray, words: st
     for name, page in pages.items():
         write_png(out / name, page)
     path = out / "explain.json"
-    path.write_text(json.dumps(numbers(predictor, inside, words), indent=1) + "\n")
+    write_bytes(path, (json.dumps(numbers(predictor, inside, words), indent=1) + "\n").encode())
     return [*(out / name for name in pages), path]
 
 
