@@ -71,7 +71,7 @@ def save(path: Path, entry: Entry) -> None:
 def load(path: Path) -> Entry | None:
     """None for a file that is missing or damaged: each array in it carries a checksum."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return Entry(stored["flows"], tuple(str(note) for note in stored["notes"]))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

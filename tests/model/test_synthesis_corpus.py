@@ -12,6 +12,7 @@ from bowam_model.datasets import load_composite
 from bowam_model.datasets.composite import COUNTS, MARKER
 from bowam_model.errors import DatasetError, OptionError, RunError
 from bowam_model.labels import MEGC2019
+from bowam_model.preparation import PreparationSettings, prepare
 from bowam_model.synthesis import corpus as module
 from bowam_model.synthesis.corpus import LIST, make_corpus
 from bowam_model.synthesis.population import RELEASES, CorpusSettings, plan_corpus, scaled_counts
@@ -103,6 +104,19 @@ def test_the_composites_loader_reads_it_without_a_finding_and_knows_that_it_is_s
         assert cv2.imread(str(onset)).shape[1::-1] == RELEASES[sample.dataset].size
         assert sample.cropped == (sample.dataset != "samm")
     assert "SYNTHETIC" in (small / "SYNTHETIC.md").read_text()
+
+
+def test_it_can_be_prepared(small: Path, tmp_path: Path) -> None:
+    """Ten flows of four people, marked as synthetic; the face is found in every clip, cropped or not."""
+    pytest.importorskip("mediapipe", reason="alignment needs mediapipe")
+    prepared = prepare(load_composite(small), PreparationSettings(side_px=48), tmp_path)
+    examples = prepared.examples
+    assert examples.synthetic
+    assert examples.classes == MEGC2019
+    assert (len(examples), len(examples.people)) == (10, 4)
+    assert [(one.action, one.where) for one in prepared.findings] == [("kept", "smic")]  # no apex in its release
+    length = np.linalg.norm(examples.flows_NVHWC[:, 0, 8:40, 8:40].astype(np.float64), axis=-1)
+    assert (length.max(axis=(1, 2)) > 0.5).all()  # amplitudes are 0.8 to 3 px, seen twice
 
 
 def test_a_run_that_is_cut_off_does_not_load_and_goes_on_to_the_same_corpus(
