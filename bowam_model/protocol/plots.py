@@ -128,6 +128,7 @@ def _text(x: float, y: float, text: str, *, anchor: str = "start", size: int = 1
 
 
 def _svg(width: float, height: float, title: Sequence[str], body: Sequence[str]) -> str:
+    width = max(width, 32 + 9 * len(title[0]), 32 + 7 * len(title[1]))  # room for the words
     head = [_text(16, 22, title[0], size=15), _text(16, 40, title[1], colour="#66717d", size=12)]
     return "\n".join(
         [

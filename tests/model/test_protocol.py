@@ -1,6 +1,7 @@
 """The protocol with learners that cost nothing: honest, resumable, the same in any number of processes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -225,8 +226,6 @@ def test_scores_of_a_data_set_are_the_run_restricted_to_it(tmp_path: Path, examp
 
 
 def test_a_synthetic_result_says_so_everywhere(tmp_path: Path, examples: Examples) -> None:
-    from dataclasses import replace
-
     run_protocol([NearestMean(epochs=3)], replace(examples, synthetic=True), ONE_SEED, tmp_path, title="a trial")
     for name in ("result.md", "confusion.svg", "seeds.svg", "curves.svg"):
         assert "SYNTHETIC" in (tmp_path / name).read_text()
@@ -234,3 +233,18 @@ def test_a_synthetic_result_says_so_everywhere(tmp_path: Path, examples: Example
     report = (tmp_path / "result.md").read_text()
     assert "epochs 3; samples seen" in report
     assert "seeds 0" in report
+
+
+@pytest.mark.slow
+def test_networks_give_the_same_bits_in_any_number_of_processes(tmp_path: Path) -> None:
+    from bowam_model.flow import Encoding
+    from bowam_model.rivals.ststnet import ststnet
+    from bowam_model.training import TrainingSettings
+
+    examples = examples_of(np.full((6, 3), 2))
+    examples = replace(examples, flows_NVHWC=np.repeat(np.repeat(examples.flows_NVHWC, 14, axis=2), 14, axis=3))
+    learner = ststnet(Encoding(side_px=28, input_px=28), TrainingSettings(epochs=3, device="cpu"))
+    settings = msgspec.structs.replace(INNER, inner_rounds=1, oracle=True)
+    for workers in (1, 2):
+        run_protocol([learner], examples, settings, tmp_path / str(workers), workers=workers)
+    assert records(tmp_path / "1") == records(tmp_path / "2")
