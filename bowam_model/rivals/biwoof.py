@@ -92,7 +92,7 @@ def paint(angle: np.ndarray, magnitude: np.ndarray) -> np.ndarray:
     return np.stack([np.cos(angle) * moving, np.sin(angle) * moving, strength], axis=-1).astype(np.float32)
 
 
-def biwoof(*, blocks: int = 8, C: float = 10.0) -> SvmLearner:
+def biwoof(*, blocks: int = 8, C: float = 1.0) -> SvmLearner:
     """Bi-WOOF with the linear machine of its paper. The rows have one length, so they are not standardised."""
     return SvmLearner(features=BiWoof(blocks=blocks), kernel="linear", C=C, standardise=False)
 

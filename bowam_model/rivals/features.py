@@ -15,7 +15,8 @@ from bowam_model.flow import optical_strain
 
 
 class Features(Protocol):
-    """Numbers by which flows are told apart. Picklable; equal settings give equal numbers."""
+    """Numbers by which flows are told apart: of each flow by itself. Picklable and hashable; equal ones give equal
+    numbers."""
 
     @property
     def name(self) -> str: ...

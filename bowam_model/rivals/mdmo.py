@@ -122,7 +122,7 @@ def paint_mdmo(flow_HW2: np.ndarray, fusion: str = "traditional") -> np.ndarray:
     return np.where(region[..., None] >= 0, colour[region], np.float32(0))
 
 
-def mdmo(*, weight: float = 0.7, C: float = 10.0, gamma: float = 36.0) -> SvmLearner:
+def mdmo(*, weight: float = 0.7, C: float = 1.0, gamma: float = 36.0) -> SvmLearner:
     """MDMO with a machine. Standardising would undo `weight`, so the numbers stay as they are. For `svm_grid`, gammas
     between 10 and 100 suit numbers of this size."""
     return SvmLearner(features=Mdmo(weight=weight), kernel="rbf", C=C, gamma=gamma, standardise=False)

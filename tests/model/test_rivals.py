@@ -149,6 +149,16 @@ def _liong_strain(flow: np.ndarray) -> np.ndarray:
     return np.sqrt(u_x**2 + v_y**2 + (exy**2 + eyx**2) / 2)
 
 
+@pytest.mark.parametrize("features", [GridMeans(), BiWoof(), Mdmo()], ids=lambda one: one.name)
+def test_a_flow_has_the_same_features_in_any_company(features: Callable[..., np.ndarray]) -> None:
+    """Bit for bit, so that they may be computed once and remembered."""
+    flows = _flows(70, 64, "add")
+    together = features(flows, "add")
+    alone = np.concatenate([features(flow[None], "add") for flow in flows])
+    np.testing.assert_array_equal(together, alone)
+    assert len(np.unique(together, axis=0)) == 70
+
+
 class TestBiWoof:
     @pytest.mark.parametrize("blocks", [5, 8])
     def test_equals_the_slow_loop(self, blocks: int) -> None:
@@ -347,6 +357,24 @@ class TestLearner:
         np.testing.assert_allclose(scores.sum(1), 1, atol=1e-5)
         shown = np.isin(toy.labels, classes)
         np.testing.assert_array_equal(scores[shown].argmax(1), toy.labels[shown])
+
+    def test_each_flow_is_looked_at_once_from_either_side(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Though two machines learn from it, and a third has other features."""
+        looked: list[int] = []
+        plain = GridMeans.__call__
+
+        def counting(features: GridMeans, flows: np.ndarray, fusion: str) -> np.ndarray:
+            looked.append(len(flows))
+            return plain(features, flows, fusion)
+
+        monkeypatch.setattr(GridMeans, "__call__", counting)
+        train = _toy(30, seed=99)
+        first = SvmLearner(C=1).learn(train, 0).predict(train)
+        second = SvmLearner(C=2).learn(train, 0).predict(train)
+        assert sum(looked) == 60
+        other = SvmLearner(features=GridMeans(centre=False)).learn(train, 0).predict(train)
+        assert sum(looked) == 120
+        assert len({scores.tobytes() for scores in (first, second, other)}) == 3
 
     def test_it_reports_its_only_round(self) -> None:
         heard: list[tuple[int, float]] = []
