@@ -4,7 +4,7 @@ Axis legend: S seeds, P people, K classes; a stack of confusion matrices is (...
 bootstrap draws people, not clips: the clips of one person are alike, and the next study has other people.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -212,3 +212,9 @@ def selective(probabilities_NK: np.ndarray, truth_N: np.ndarray, threshold: floa
     answered = probabilities_NK.max(axis=1).astype(float) >= threshold
     wrong = probabilities_NK.argmax(axis=1) != truth_N
     return float(answered.mean()), float(wrong[answered].mean()) if answered.any() else 0.0
+
+
+def uf1_among(confusion: np.ndarray, classes: Sequence[int]) -> Any:
+    """UF1 over some of the classes: what is taken for one of the others is a miss, and the others have no F1."""
+    named = confusion.sum(axis=-2) + confusion.sum(axis=-1)
+    return _ratio(2 * _hits(confusion), named)[..., list(classes)].mean(axis=-1)

@@ -44,6 +44,7 @@ class Predictor:
         backend: what computes the network.
         encoding: what the network sees of a flow.
         temperature: the outputs are divided by it before the softmax; it makes the probabilities honest.
+        trained_on: people that the network has seen, "dataset/subject"; empty if the file does not say.
         card: what the file says about itself, Markdown.
         network: in evaluation mode.
     """
@@ -58,6 +59,7 @@ class Predictor:
         weights: str,
         threads: int = 1,
         temperature: float = 1.0,
+        trained_on: Sequence[str] = (),
     ) -> None:
         self.name = network.name
         self.labels = tuple(labels)
@@ -65,6 +67,7 @@ class Predictor:
         self.backend = "eager"
         self.encoding = encoding
         self.temperature = temperature
+        self.trained_on = tuple(trained_on)
         self.card = card
         self.network = network.eval().requires_grad_(False)
         self._threads = threads
@@ -112,6 +115,7 @@ def save(
     encoding: Encoding,
     card: str,
     temperature: float = 1.0,
+    trained_on: Sequence[str] = (),
 ) -> None:
     """Write a weights file, whole or not at all.
 
@@ -120,6 +124,7 @@ def save(
         encoding: what the network was trained to see.
         card: what people should know: data, figures, limits. Markdown.
         temperature: of the softmax, fitted on people that were not trained on (`evaluation.fit_temperature`).
+        trained_on: "dataset/subject" of everybody that the network has seen.
     Raises:
         WeightsError: labels or encoding do not fit the network, or the file can't be written.
     """
@@ -131,6 +136,7 @@ def save(
         "labels": json.dumps(list(labels)),
         **{key: str(value) for key, value in asdict(encoding).items()},
         "temperature": str(temperature),
+        "trained_on": json.dumps(sorted(trained_on)),
         "card": card,
     }
     tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
@@ -162,9 +168,8 @@ def load(path: str | Path | None = None, *, backend: str = "eager", threads: int
     path = SHIPPED_WEIGHTS if path is None else Path(path)
     metadata, tensors, digest = _read(path)
     try:
-        labels = json.loads(metadata["labels"])
-        if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-            raise ValueError("labels are no list of words")
+        labels = _words("labels", metadata["labels"])
+        trained_on = _words("trained_on", metadata.get("trained_on", "[]"))
         centre, side_px = metadata.get("centre", "False"), metadata.get("side_px", "None")  # not in the oldest files
         if centre not in ("True", "False"):
             raise ValueError(f"centre is {centre!r}")
@@ -199,7 +204,15 @@ def load(path: str | Path | None = None, *, backend: str = "eager", threads: int
         weights=f"sha256:{digest}",
         threads=threads,
         temperature=temperature,
+        trained_on=trained_on,
     )
+
+
+def _words(name: str, text: str) -> list[str]:
+    words = json.loads(text)
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise ValueError(f"{name} are no list of words")
+    return words
 
 
 def _with_metadata(file: bytes, metadata: dict[str, str]) -> bytes:

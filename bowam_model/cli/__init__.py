@@ -6,6 +6,7 @@
 import typer
 
 from bowam_model.cli.dataset import app as dataset
+from bowam_model.cli.evaluate import app as evaluate
 from bowam_model.cli.explain import app as explain
 from bowam_model.cli.loso import app as loso
 from bowam_model.cli.reproduce import reproduce
@@ -13,7 +14,7 @@ from bowam_model.cli.synth import app as synth
 from bowam_model.cli.train import train
 
 COMMANDS = (reproduce, train)
-GROUPS = {"dataset": dataset, "explain": explain, "loso": loso, "synth": synth}
+GROUPS = {"dataset": dataset, "evaluate": evaluate, "explain": explain, "loso": loso, "synth": synth}
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 for command in COMMANDS:

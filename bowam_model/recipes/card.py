@@ -125,8 +125,8 @@ def _confidence(findings: Findings, calibration: Calibration) -> list[str]:
         *("    " + line for line in diagram(reliability(after.probabilities, after.labels))),
         "",
         f"To abstain: below a confidence of {calibration.threshold:.3f} an answer is better not given. Above it,",
-        f"at most {calibration.max_error:.1%} of the answers are wrong with a certainty of 95%, judged by the validation",
-        "people (an exact binomial test; other people can differ by more).",
+        f"at most {calibration.max_error:.1%} of the answers are wrong with a certainty of 95%, judged by the people",
+        "of the validation part (an exact binomial test; other people can differ by more).",
         "",
         *table(("people", "answered", "wrong among them"), rows),
     ]

@@ -8,7 +8,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bowam_model.evaluation import abstention_threshold, confusion_matrix, fit_temperature, interval, tempered, uar, uf1
+from bowam_model import evaluation
+from bowam_model.evaluation import (
+    abstention_threshold,
+    confusion_matrix,
+    confusions_by_person,
+    fit_temperature,
+    interval,
+    tempered,
+    uar,
+    uf1,
+)
 from bowam_model.labels import MEGC2019, NONE, SHIPPED
 from bowam_model.synthesis.plan import STRATA
 from bowam_model.synthesis.triples import AMPLITUDES
@@ -39,15 +49,15 @@ class Result:
 
     def by_person(self) -> np.ndarray:
         """One confusion matrix for each person."""
-        return np.stack([self.confusion(self.people == person) for person in np.unique(self.people)])
+        return confusions_by_person(self.labels, self.predicted, self.people, len(SHIPPED))
 
     def uf1(self) -> float:
         """Over the four classes."""
-        return uf1(self.confusion())
+        return float(uf1(self.confusion()))
 
     def uar(self) -> float:
         """Over the four classes."""
-        return uar(self.confusion())
+        return float(uar(self.confusion()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,12 +90,11 @@ def scores(result: Result) -> list[str]:
 
 def by_class(result: Result) -> list[str]:
     """Precision, recall and F1 of each class."""
-    confusion = result.confusion()
-    rows = []
-    for index, label in enumerate(SHIPPED):
-        hits, there, said = confusion[index, index], confusion[index].sum(), confusion[:, index].sum()
-        shares = (hits / max(said, 1), hits / max(there, 1), 2 * hits / max(there + said, 1))
-        rows.append((label, there, *(f"{share:.3f}" for share in shares)))
+    each = evaluation.by_class(result.confusion())
+    rows = [
+        (label, int(each.count[k]), f"{each.precision[k]:.3f}", f"{each.recall[k]:.3f}", f"{each.f1[k]:.3f}")
+        for k, label in enumerate(SHIPPED)
+    ]
     return table(("class", "examples", "precision", "recall", "F1"), rows)
 
 

@@ -29,6 +29,7 @@ from bowam_model.synthesis.identity import load_identity, photo_paths
 from bowam_model.synthesis.triples import OUTSIDE, TRAINED, Generator, examples
 from bowam_model.training import TrainingSettings, predict, train
 
+SET = "identities"  # what the people are called by who asks whether the weights have seen them
 EXAMPLES_VERSION = 2  # of the examples: raise it when synthesis changes, or old ones are found in the cache
 
 
@@ -183,7 +184,15 @@ def train_shipped(
     )
     calibration = calibrate(findings.validation, recipe.max_error)
     card = model_card(recipe.architecture, recipe, source, parts, findings, calibration)
-    save(out, network, labels=SHIPPED, encoding=recipe.encoding, card=card, temperature=calibration.temperature)
+    save(
+        out,
+        network,
+        labels=SHIPPED,
+        encoding=recipe.encoding,
+        card=card,
+        temperature=calibration.temperature,
+        trained_on=[f"{SET}/{path.name}" for path in parts["train"].values()],
+    )
     out.with_name("MODEL_CARD.md").write_text(card)
     picture = {"as trained": findings.test, "with the temperature": findings.test.tempered(calibration.temperature)}
     curves = {name: reliability(result.probabilities, result.labels) for name, result in picture.items()}

@@ -107,7 +107,8 @@ def train_on_all(
     (network,) = model.networks
     assert isinstance(network, Network)
     card = card_of(examples, learner, model, seed)
-    save(out, network, labels=examples.classes, encoding=learner.encoding, card=card)
+    seen = [examples.people[subject] for subject in np.unique(examples.subjects)]
+    save(out, network, labels=examples.classes, encoding=learner.encoding, card=card, trained_on=seen)
     out.with_name("MODEL_CARD.md").write_text(card)
     return model
 

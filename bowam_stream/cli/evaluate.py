@@ -1,16 +1,15 @@
-"""`bowam evaluate`: how good the results are, beside a truth."""
+"""`bowam evaluate spotting`: event files beside their truths. The group has `recognition` from the model package."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from bowam_model.cli.evaluate import evaluate, recognition
+
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
-
-
-@app.callback()
-def evaluate() -> None:
-    """Scores of events and of weights, beside a truth."""
+app.callback()(evaluate)
+app.command()(recognition)
 
 
 @app.command()

@@ -175,6 +175,7 @@ def _rewrite(path: Path, change: Callable[[dict[str, str], dict[str, torch.Tenso
         (lambda m, _: m.update(centre="perhaps"), "damaged metadata: centre is 'perhaps'"),
         (lambda m, _: m.update(temperature="0"), "damaged metadata: temperature is 0"),
         (lambda m, _: m.update(temperature="nan"), "damaged metadata: temperature is nan"),
+        (lambda m, _: m.update(trained_on='{"casme2": 1}'), "damaged metadata: trained_on are no list"),
         (lambda m, _: m.update(labels='["negative", "positive", "surprise"]'), r"head.* is \(4,.*\(3,"),
         (lambda m, _: m.update(labels='["negative", "none", "none", "surprise"]'), "labels negative, none, none"),
         (lambda m, _: m.update(labels="7"), "damaged metadata"),

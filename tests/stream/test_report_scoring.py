@@ -7,7 +7,9 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from bowam_stream.cli.evaluate import app
 from bowam_stream.errors import ConfigError
 from bowam_stream.events import to_json
 from bowam_stream.messages import Event, Moment
@@ -256,3 +258,16 @@ def test_a_truth_without_length_is_refused(tmp_path: Path) -> None:
     write_events(tmp_path / "events.jsonl")
     with pytest.raises(ConfigError, match="no truth file"):
         read_clips(tmp_path, tmp_path)
+
+
+def test_the_command_prints_the_page_and_writes_both_files(tmp_path: Path) -> None:
+    write_truth(tmp_path / "clips" / "a" / "truth.json")
+    write_events(tmp_path / "clips" / "a" / "events.jsonl", event(10, 20))
+    places = ["--json", str(tmp_path / "s.json"), "--markdown", str(tmp_path / "s.md")]
+    told = CliRunner().invoke(app, ["spotting", str(tmp_path / "clips"), *places])
+    assert told.exit_code == 0, told.output
+    assert "| micro | 1 | 0 | 0 | 1.000 | 1.000 | 1.000 |" in told.output
+    assert (tmp_path / "s.md").read_text() == told.stdout
+    figures = msgspec.json.decode((tmp_path / "s.json").read_bytes())
+    assert figures["tallies"]["micro"]["f1"] == 1.0
+    assert figures["minutes"] == pytest.approx(5 / 60)
