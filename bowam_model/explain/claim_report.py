@@ -160,7 +160,7 @@ def plot(rows: Sequence[Row], title: str) -> str:
     bottom = 78 + 30 * len(chosen)
     for axis, step in (
         (left, 10 if left.high - left.low > 30 else 5),
-        (right, 4 if right.high - right.low > 12 else 2),
+        (right, 8 if right.high - right.low > 24 else 4 if right.high - right.low > 12 else 2),
     ):
         for tick in np.arange(np.ceil(axis.low / step) * step, axis.high + 1e-9, step):
             x = axis(tick)
