@@ -63,8 +63,9 @@ def attend(
     checkpoint, path = folder / "checkpoint", folder / "diary.jsonl"
     lines = _read(path)
     if not _over(lines):
+        goes_on, last = checkpoint.exists(), stop or learner.epochs
         lines = _learn(learner, training, watched, seed, checkpoint, path, lines, stop, every_epoch)
-        if not _over(lines) or _epochs(lines).keys() != set(range(1, len(_epochs(lines)) + 1)):
+        if goes_on and not (_over(lines) and _epochs(lines).keys() == set(range(1, last + 1))):
             # Cut between a checkpoint and its line in the diary: that epoch is over and nobody saw it.
             checkpoint.unlink(missing_ok=True)
             lines = _learn(learner, training, watched, seed, checkpoint, path, [], stop, every_epoch)

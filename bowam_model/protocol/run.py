@@ -19,6 +19,7 @@ from bowam_model.protocol.store import (
     RunRecord,
     finished,
     fold_path,
+    held,
     identity,
     open_run,
     this_machine,
@@ -51,6 +52,20 @@ def run_protocol(
     """
     check_candidates(candidates, settings)
     folds = make_folds(examples, settings)
+    with held(out):
+        return _run(candidates, examples, settings, folds, out, workers, title, on_progress)
+
+
+def _run(
+    candidates: Sequence[Learner],
+    examples: Examples,
+    settings: ProtocolSettings,
+    folds: Sequence[Fold],
+    out: Path,
+    workers: int,
+    title: str,
+    on_progress: OnProgress | None,
+) -> Result:
     run = open_run(out, _describe(candidates, examples, settings, folds, title))
     done = finished(out, run)
     places = [(fold, seed) for seed in settings.seeds for fold in folds]

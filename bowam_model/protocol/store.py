@@ -4,10 +4,13 @@ Files are written whole or not at all. The identity (a digest of recipes, exampl
 folder never holds two.
 """
 
+import fcntl
 import hashlib
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +21,7 @@ from bowam_model.errors import RunError
 from bowam_model.protocol.settings import ProtocolSettings
 
 RUN = "run.json"
+LOCK = ".lock"
 PACKAGES = ("bowam-stream", "torch", "numpy", "opencv-contrib-python", "scikit-learn")
 
 
@@ -104,9 +108,20 @@ def identity(
     return hashlib.sha256(msgspec.json.encode([names, recipes, digest, decides], order="sorted")).hexdigest()
 
 
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep other runs out of the folder, which is made; the hold ends with the process. Raises RunError if held."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(f"another process runs in {folder}: wait for it, or give another --out") from None
+        yield
+
+
 def open_run(folder: Path, run: RunRecord) -> RunRecord:
     """Write `run.json`, or go on with the run that is there. Raises RunError if that is another."""
-    folder.mkdir(parents=True, exist_ok=True)
     if (folder / RUN).exists():
         before = read(folder / RUN, RunRecord)
         if before.identity != run.identity:

@@ -148,6 +148,13 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def wait_at(pipe: str) -> None:
+    """A piece of work that says that it has begun, and never ends."""
+    with open(pipe, "wb", buffering=0) as writing:
+        writing.write(b"x")
+        signal.pause()
+
+
 def threads_of(*_: object) -> tuple[str, int]:
     """What the process was born with, and what torch uses."""
     import torch

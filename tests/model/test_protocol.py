@@ -12,7 +12,7 @@ from bowam_model.errors import OptionError, RunError
 from bowam_model.learning import Examples, Learner
 from bowam_model.protocol import LEAKED, ProtocolSettings, Result, run_protocol
 from bowam_model.protocol.result import SCORES
-from bowam_model.protocol.store import FoldRecord
+from bowam_model.protocol.store import FoldRecord, held
 from tests.model.pretenders import Chance, NearestMean, examples_of
 
 ONE_SEED = ProtocolSettings(seeds=(0,))
@@ -155,6 +155,11 @@ def test_the_folder_of_another_run_is_refused_and_says_what_differs(tmp_path: Pa
     settings = ProtocolSettings(seeds=(0,), kind="kfold", folds=3, oracle=True)
     with pytest.raises(RunError, match=r"another run \(kind, folds, oracle, examples differ\)"):
         run_protocol([NearestMean()], examples.take(np.arange(len(examples) - 1)), settings, tmp_path)
+
+
+def test_two_processes_do_not_run_in_one_folder(tmp_path: Path, examples: Examples) -> None:
+    with held(tmp_path), pytest.raises(RunError, match="another process"):
+        run_protocol([NearestMean()], examples, ONE_SEED, tmp_path)
 
 
 def test_folds_that_fail_are_named_and_the_others_are_kept(tmp_path: Path, examples: Examples) -> None:

@@ -94,6 +94,41 @@ def test_the_command_asks_for_the_data_and_refuses_folds_that_are_no_number() ->
         assert said in str(result.exception)
 
 
+@pytest.mark.slow
+def test_the_command_judges_a_manifest_and_goes_on_with_more_seeds(tmp_path: Path) -> None:
+    cv2 = pytest.importorskip("cv2")
+    pytest.importorskip("sklearn")
+    rng, rows = np.random.default_rng(0), ["dataset,subject,clip,label,flow_path"]
+    for subject in range(6):
+        for k, label in enumerate(("negative", "positive", "surprise")):
+            picture = rng.normal(100 + 30 * k, 10, (28, 28, 3)).clip(0, 255).astype(np.uint8)
+            cv2.imwrite(str(tmp_path / f"{subject}{label}.png"), picture)
+            rows.append(f"toy,s{subject},c{k},{label},{subject}{label}.png")
+    (tmp_path / "toy.csv").write_text("\n".join(rows))
+    out = tmp_path / "out"
+    command = ["loso", "--data", "manifest", "--root", str(tmp_path / "toy.csv"), "--cache", str(tmp_path / "cache")]
+    command += [
+        "--out",
+        str(out),
+        "--architecture",
+        "svm",
+        "--folds",
+        "3",
+        "--selection",
+        "inner",
+        "--inner-folds",
+        "2",
+    ]
+    for seeds in ("1", "2"):
+        said = CliRunner().invoke(app, [*command, "--seeds", seeds])
+        assert said.exit_code == 0, (said.output, said.exception)
+        assert "18 examples (toy 18) of 6 subjects" in said.output
+        assert "chosen: svm-means C=" in said.output
+    assert len(list(out.glob("fold-*.json"))) == 3 * 2
+    assert json.loads((out / "result.json").read_text())["seeds"] == [0, 1]
+    assert Result.load(out).run.title == "svm-means on manifest"
+
+
 def test_the_words_of_the_command_line_are_those_of_the_flow() -> None:
     from typing import get_args
 

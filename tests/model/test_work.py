@@ -1,6 +1,9 @@
 """Independent pieces of work in several processes."""
 
 import operator
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -63,6 +66,28 @@ def test_ctrl_c_ends_the_processes_at_once() -> None:
     with pytest.raises(KeyboardInterrupt):
         run([Piece("quick", operator.add, (1, 1)), Piece("long", time.sleep, (600,))], workers=2, on_done=interrupt)
     assert time.monotonic() - start < 300  # not after the long one
+
+
+@pytest.mark.system
+def test_processes_do_not_outlive_a_parent_that_was_killed(tmp_path: Path) -> None:
+    """Each holds one end of a pipe; it reads as ended when the last of them is gone."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    program = (
+        "import sys; from bowam_model.work import Piece, run; from tests.model.pretenders import wait_at\n"
+        "if __name__ == '__main__': run([Piece(str(n), wait_at, (sys.argv[1],)) for n in range(2)], workers=2)"
+    )
+    script = tmp_path / "program.py"
+    script.write_text(program)
+    paths = os.pathsep.join(sys.path)
+    environment = {**os.environ, "PYTHONPATH": paths}
+    with (
+        subprocess.Popen([sys.executable, str(script), str(pipe)], env=environment) as parent,
+        pipe.open("rb") as reading,
+    ):
+        assert reading.read(2) == b"xx"
+        parent.kill()
+        assert reading.read() == b""
 
 
 def test_what_is_shared_and_cannot_be_read_there_is_one_clear_error() -> None:
