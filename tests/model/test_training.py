@@ -18,7 +18,7 @@ from bowam_model.flow import Encoding, centre_crop, encode
 from bowam_model.learning import Examples, Learner, Model
 from bowam_model.network import create_model
 from bowam_model.training import NetworkLearner, NetworkModel, TrainingSettings, predict, train, write_curves
-from bowam_model.training.loop import Trainer, mix, update_average
+from bowam_model.training.loop import Corpus, Trainer, mix, update_average
 
 SMALL = Encoding(input_px=28)
 TINY = {"dims": (8, 16), "depths": (1, 1), "strides": (2,), "patch": 4}
@@ -347,3 +347,39 @@ def test_train_and_predict_work_on_bare_arrays() -> None:
     assert not network.training
     scores = predict(network, examples.flows_NVHWC[:, 0], SMALL)
     assert (scores.argmax(axis=1) == examples.labels).mean() > 0.95
+
+
+STILL: dict[str, Any] = {"mirror": False, "rotation_deg": 0.0, "stretch": 0.0, "shift": False}
+
+
+def _batch(encoding: Encoding, examples: Examples, **changes: Any) -> np.ndarray:
+    """What the network sees of the first examples."""
+    trainer = Trainer(
+        create_model("bowam-nano", 2, in_channels=encoding.channels, **TINY), encoding, replace(QUICK, **changes), 0
+    )
+    corpus = Corpus(examples.flows_NVHWC, examples.labels, 2, trainer.device)
+    clips = np.arange(len(examples))
+    return trainer._batch(corpus, clips, np.zeros_like(clips), np.random.default_rng(0))[0].numpy()
+
+
+@pytest.mark.parametrize(("colours", "centre"), [("uv_strain", False), ("uv_derivatives", True), ("hsv", False)])
+def test_without_augmentation_training_sees_what_prediction_sees(colours: str, centre: bool) -> None:
+    encoding = Encoding(colours=colours, centre=centre, input_px=28)  # type: ignore[arg-type]
+    examples = _examples(6)
+    expected = [centre_crop(encode(flow, encoding), 28) for flow in examples.flows_NVHWC[:, 0]]
+    np.testing.assert_allclose(_batch(encoding, examples, **STILL), expected, atol=1e-5)
+
+
+def test_noise_is_white_and_as_strong_as_said() -> None:
+    added = _batch(SMALL, _examples(32), noise=0.2, **STILL) - _batch(SMALL, _examples(32), **STILL)
+    assert added.std() == pytest.approx(0.2, rel=0.02)
+    assert abs(added.mean()) < 0.005
+    assert abs((added[:, :, 1:] * added[:, :, :-1]).mean()) < 0.001
+
+
+def test_colours_stay_colours_when_they_are_jittered() -> None:
+    encoding = Encoding(fusion="concat", colours="hsv", input_px=28)
+    examples = _examples(16, values=4, fusion="concat")
+    jittered, plain = (_batch(encoding, examples, colour_jitter=most, **STILL) for most in (0.4, 0.0))
+    assert np.abs(jittered).max() <= 1
+    assert 0.01 < np.abs(jittered - plain).mean() < 0.5
