@@ -36,9 +36,7 @@ class SvmLearner:
     gamma: float = 1.0  # width of "rbf" in units of 1 / D: exp(-gamma |x - y|^2 / D)
     standardise: bool = True  # each number to mean 0 and deviation 1 over the training examples
     mirror: bool = True  # learn from the mirrored faces too
-    mirror_test: bool = (
-        False  # judge by the mean of both decisions; after learning from both it changes next to nothing
-    )
+    mirror_test: bool = False  # judge by the mean of both decisions; hardly another one if `mirror` is on
 
     def __post_init__(self) -> None:
         if self.kernel not in get_args(Kernel):
