@@ -108,7 +108,7 @@ def model_card(
 
 def _confidence(findings: Findings, calibration: Calibration) -> list[str]:
     before, after = findings.test, findings.test.tempered(calibration.temperature)
-    errors = [calibration_error(reliability(result.probabilities, result.labels)) for result in (before, after)]
+    errors = [_calibration_error(result) for result in (before, after)]
     rows = [
         (part, *_percent(*selective(result.probabilities, result.labels, calibration.threshold)))
         for part, result in (
@@ -137,15 +137,20 @@ def _outside(findings: Findings, calibration: Calibration) -> list[str]:
     rows = []
     for name, raw in {"as in training": findings.test, **findings.outside}.items():
         result = raw.tempered(calibration.temperature)
-        error = calibration_error(reliability(result.probabilities, result.labels))
+        errors = [f"{_calibration_error(one):.3f}" for one in (raw, result)]
         answered = _percent(*selective(result.probabilities, result.labels, calibration.threshold))
-        rows.append((name, len(result.labels), f"{result.uf1():.3f}", f"{result.uar():.3f}", f"{error:.3f}", *answered))
-    lines += table(("what", "examples", "UF1", "UAR", "ECE", "answered", "wrong among them"), rows)
+        rows.append((name, len(result.labels), f"{result.uf1():.3f}", f"{result.uar():.3f}", *errors, *answered))
+    head = ("what", "examples", "UF1", "UAR", "ECE as trained", "ECE with temperature", "answered", "wrong among them")
+    lines += table(head, rows)
     lines += ["", *(f"- {name}: {_changes(OUTSIDE[name])}" for name in findings.outside if name != "everything")]
     if everything := findings.outside.get("everything"):
         lines += ["", "Everything at once:", "", *scores(everything), "", *by_class(everything)]
         lines += ["", *by_stratum(everything), "", *by_rate(everything)]
     return lines
+
+
+def _calibration_error(result: Result) -> float:
+    return calibration_error(reliability(result.probabilities, result.labels))
 
 
 def _changes(generator: Generator) -> str:
