@@ -82,26 +82,25 @@ def overlay(face: np.ndarray, heat: np.ndarray, colours: np.ndarray) -> np.ndarr
     return np.rint(grey * (1 - weight) + colours * weight).astype(np.uint8)
 
 
-def bars(values: np.ndarray, low: float, high: float, size: tuple[int, int], names: Sequence[str]) -> np.ndarray:
-    """Numbers (groups, N) as a row of thin columns for each group, one above the other.
+def bars(shares: np.ndarray, width_px: int, names: Sequence[str], tall_px: int = 60) -> np.ndarray:
+    """Shares (groups, N), 0..1, as a row of thin columns for each group, one above the other, with a line at a half.
 
     Args:
-        size: width, height of the picture.
         names: of the groups.
     """
-    width, height = size
-    picture = np.full((height, width, 3), 255, np.uint8)
-    tall = height // len(values)
-    colours = coloured(values, low, high)
-    for row, (name, group) in enumerate(zip(names, values, strict=True)):
-        bottom = (row + 1) * tall - 3
-        room = tall - 22
+    title_px, gap_px = 20, 8
+    step = title_px + tall_px + gap_px
+    picture = np.full((step * len(shares), width_px, 3), 255, np.uint8)
+    for row, (name, group) in enumerate(zip(names, shares, strict=True)):
+        bottom = row * step + title_px + tall_px
+        paste(picture, letters(name, 9, FAINT), 0, row * step)
+        edges = np.linspace(0, width_px, len(group) + 1).astype(int)
+        for share, left, right, colour in zip(
+            group, edges[:-1], edges[1:], coloured(group[None], 0, 1)[0], strict=True
+        ):
+            picture[bottom - round(tall_px * float(share)) : bottom, left : max(right, left + 1)] = colour
         picture[bottom : bottom + 1] = FAINT
-        paste(picture, letters(name, 8, FAINT), 0, row * tall)
-        edges = np.linspace(0, width, len(group) + 1)
-        for i, value in enumerate(np.clip((group - low) / max(high - low, 1e-12), 0, 1)):
-            left, right = int(edges[i]), max(int(edges[i]) + 1, int(edges[i + 1]))
-            picture[bottom - round(room * float(value)) : bottom, left:right] = colours[row, i]
+        picture[bottom - tall_px // 2] = FAINT
     return picture
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from bowam_model.errors import ImageError
 from bowam_model.explain.canvas import (
+    FAINT,
     Panel,
     bar,
     bars,
@@ -172,25 +173,28 @@ def bands_page(predictor: Predictor, inside: Inside, words: str) -> np.ndarray:
 
 
 def attention_page(predictor: Predictor, inside: Inside, words: str) -> np.ndarray:
-    """Figure 5's channel attention: the weight of every channel in every high band, of every WADM."""
-    weighed = [bands for bands in inside.bands if bands.channel_weights is not None]
+    """Figure 5's channel attention: the weight of each channel in each high band, for the first WADM of each stage."""
+    left, width = 248, 900
     strips = []
-    for bands in weighed:
-        assert bands.channel_weights is not None
+    for bands in first_of_each_stage(inside.bands):
+        if bands.channel_weights is None:
+            continue
         names = [
             f"{name}: mean {w.mean():.3f}, {w.min():.3f} to {w.max():.3f}"
             for name, w in zip(bands.names[1:], bands.channel_weights, strict=True)
         ]
-        low, high = float(bands.channel_weights.min()), float(bands.channel_weights.max())
-        strips.append((bands.module, bars(bands.channel_weights, low - 0.02, high, (900, 66 * len(names)), names)))
-    height = 96 + sum(strip.shape[0] + 40 for _, strip in strips)
-    page = np.full((height, 28 + 220 + 900 + 28, 3), 255, np.uint8)
+        strips.append((f"{bands.module}, {len(bands.taken)} channels", bars(bands.channel_weights, width, names)))
+    page = np.full((150 + sum(strip.shape[0] + 34 for _, strip in strips), left + width + 28, 3), 255, np.uint8)
     paste(page, letters(f"Channel attention of {predictor.name}: {words}", 15, bold=True), 28, 28)
     y = 76
-    for module, strip in strips:
-        paste(page, letters(module, 11), 28, y + strip.shape[0] // 2 - 10)
-        paste(page, strip, 248, y)
-        y += strip.shape[0] + 40
+    for words_, strip in strips:
+        for line, part in enumerate(words_.split(", ")):
+            paste(page, letters(part, 11, bold=line == 0), 28, y + strip.shape[0] // 2 - 20 + 20 * line)
+        paste(page, strip, left, y)
+        y += strip.shape[0] + 34
+    paste(page, bar("weight 0", "1"), left, y)
+    note = "A column for each channel; the line marks a weight of 0.5, that of an attention that does not care."
+    paste(page, letters(note, 9.5, FAINT), 28, y + 32)
     return page
 
 
