@@ -116,6 +116,7 @@ def test_names_are_words_and_no_table_has_one_twice() -> None:
         ("table9", "5", {"spatial_kernel": 5}),
         ("table9", "7", {"spatial_kernel": 7}),
         ("table11", "fourier", {"wavelet": "fourier"}),
+        ("table11", "stfa", {"attention": "stfa"}),
         ("table11", "bowam", {}),
     ],
 )
@@ -132,6 +133,7 @@ def test_the_rows_called_ours_name_what_the_network_does_by_itself() -> None:
     """A row without options relies on the network's defaults being what its name says."""
     assert (DEFAULT["wavelet"], DEFAULT["channel_mlp"], DEFAULT["channel_ratio"]) == ("haar", "shared", 16)
     assert (DEFAULT["spatial_kernel"], DEFAULT["spatial"], DEFAULT["channel"]) == (3, True, True)
+    assert DEFAULT["attention"] == "wadm"
     assert (DEFAULT["placement"], len(DEFAULT["dims"])) == ("block", 4)
 
 
