@@ -49,7 +49,10 @@ class Result:
 
     @cached_property
     def leaked_SN(self) -> np.ndarray | None:
-        """Predictions if each fold keeps the epoch with most hits on its test subject. Not a result: the trap."""
+        """Predictions if each fold keeps the epoch with most hits on its test subject. Not a result: the trap.
+
+        Among the epochs that were run: with selection "inner", up to the one that was chosen.
+        """
         if not self.run.settings.oracle:
             return None
         labels, chosen = np.array(self.run.labels), []

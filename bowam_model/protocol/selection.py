@@ -33,16 +33,18 @@ def select(
 
     With "inner", each candidate learns from some of the subjects of `training` and is scored on the others, in
     `inner_rounds` rounds whose predictions are pooled, after each epoch. Taken is the candidate and epoch of the
-    highest smoothed UF1; of equals the first candidate and its first epoch. The final learning takes the same way as
-    the inner one, learning rates included, and stops after that epoch.
+    highest smoothed UF1; of equals the first candidate and its first epoch. The final learning goes the same way as
+    the inner one, learning rates included, and stops after that epoch. Raises OptionError for a single subject.
     """
     if settings.selection == "fixed" or (len(candidates) == 1 and candidates[0].epochs == 1):
         return Choice(candidate=0, epochs=candidates[0].epochs), 0
     subjects = len(np.unique(training.subjects))
-    rounds = grouped(training, min(settings.inner_folds, subjects), settings.fold_seed)[: settings.inner_rounds]
+    groups = max(2, min(settings.inner_folds, subjects))
+    rounds = grouped(training, groups, settings.fold_seed)[: settings.inner_rounds]
+    classes = len(training.classes)
     curves, samples_seen = [], 0
     for number, candidate in enumerate(candidates):
-        confusions = 0
+        confusions_EKK = np.zeros((candidate.epochs, classes, classes), np.int64)
         for inner in rounds:
             known, held_out = (training.take(part) for part in inner.split(training))
             lesson = attend(
@@ -54,10 +56,11 @@ def select(
                 every_epoch=candidate.epochs > 1,
             )
             samples_seen += lesson.samples_seen
-            scores = lesson.epoch_scores_ENK if candidate.epochs > 1 else lesson.scores_NK[None]
-            k = len(training.classes)
-            confusions = confusions + np.stack([confusion_matrix(held_out.labels, s.argmax(1), k) for s in scores])
-        curves.append(uf1(np.asarray(confusions)))
+            scores_ENK = lesson.epoch_scores_ENK if candidate.epochs > 1 else lesson.scores_NK[None]
+            confusions_EKK += np.stack(
+                [confusion_matrix(held_out.labels, one.argmax(1), classes) for one in scores_ENK]
+            )
+        curves.append(uf1(confusions_EKK))
     best = [smoothed(curve, settings.smooth_epochs) for curve in curves]
     winner = int(np.argmax([curve.max() for curve in best]))
     epochs = int(np.argmax(best[winner])) + 1

@@ -1,5 +1,7 @@
 """Nobody is in two parts."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,8 @@ from hypothesis.extra.numpy import arrays
 from bowam_model.errors import OptionError
 from bowam_model.protocol import ProtocolSettings, make_folds
 from bowam_model.protocol.folds import grouped
-from tests.model.pretenders import examples_of
+from bowam_model.protocol.selection import select
+from tests.model.pretenders import NearestMean, examples_of
 
 
 @settings(max_examples=60, deadline=None)
@@ -77,3 +80,11 @@ def test_too_few_people_are_refused() -> None:
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(OptionError):
         ProtocolSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_choice_needs_two_training_subjects(tmp_path: Path) -> None:
+    inner = ProtocolSettings(selection="inner")
+    with pytest.raises(OptionError, match="there are 1"):
+        select([NearestMean(epochs=2)], examples_of(np.ones((1, 2), int)), inner, 0, 0, tmp_path)
+    choice, _ = select([NearestMean(epochs=2)], examples_of(np.ones((2, 2), int)), inner, 0, 0, tmp_path)
+    assert choice.epochs in (1, 2)
