@@ -89,10 +89,11 @@ def write_network(out: Path, predictor: Predictor, triple: np.ndarray, words: st
 
 def cam_page(predictor: Predictor, triple: np.ndarray, inside: Inside, words: str) -> np.ndarray:
     """Six columns (onset, apex, offset, flow, Grad-CAM, overlay), then each class at each stage."""
-    side = predictor.encoding.input_px
+    encoding = predictor.encoding
+    side = round(encoding.input_px * encoding.aligned_px / encoding.side)  # of what the network sees, in face pixels
     faces = [centre_crop(face, side) for face in triple]
-    full_px = predictor.encoding.scale_px / 2
-    fusion: Fusion = "traditional" if predictor.encoding.fusion == "traditional" else "add"
+    full_px = encoding.scale_px / 2
+    fusion: Fusion = "traditional" if encoding.fusion == "traditional" else "add"
     flow = bidirectional_flow(triple[0], triple[1], triple[2], fusion)
     flow = centre_crop(flow.transpose(2, 0, 1), side).transpose(1, 2, 0)
     last, said = len(inside.stages) - 1, int(inside.logits.argmax())

@@ -51,11 +51,15 @@ def test_the_network_command_draws_every_page_of_the_shipped_weights(tmp_path: P
     assert {bands["module"] for bands in said["bands"]} >= {"stages.0.0.dwconv", "stages.2.1.dwconv"}
 
 
-@pytest.mark.parametrize("options", [{"placement": "none"}, {"wavelet": "fourier", "channel": False}])
+@pytest.mark.parametrize(
+    "options", [{"placement": "none"}, {"attention": "stfa"}, {"wavelet": "fourier", "channel": False}]
+)
 def test_other_weights_are_drawn_as_far_as_they_have_bands_and_attention(tmp_path: Path, options: dict) -> None:
     made = create_model("bowam-nano", 3, dims=(16, 32), depths=(1, 1), strides=(2,), **options)
     weights = tmp_path / "small.safetensors"
-    save(weights, made, labels=("negative", "positive", "surprise"), encoding=Encoding(), card="")
+    save(
+        weights, made, labels=("negative", "positive", "surprise"), encoding=Encoding(side_px=64, input_px=60), card=""
+    )
     assert run("network", *aligned(tmp_path), "--weights", str(weights), "--out", str(tmp_path / "out")) == 0
     written = {path.stem for path in (tmp_path / "out").glob("*.png")}
     assert written == {"gradcam", "stages"} | ({"bands"} if "wavelet" in options else set())
