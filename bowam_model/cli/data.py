@@ -89,7 +89,7 @@ def open_examples(
     lost = [one for one in (*corpus.findings, *prepared.findings) if one.action in ("skipped", "missing")]
     if lost:
         typer.echo(
-            f"{len(prepared.examples)} examples; {len(lost)} rows could not be used "
+            f"{len(prepared.examples)} examples; rows that could not be used: {len(lost)} "
             f"(bowam dataset prepare {name} lists them)",
             err=True,
         )

@@ -27,7 +27,7 @@ from bowam_model.errors import DatasetError
 from bowam_model.preparation.pictures import Unusable, frame_numbers, moments, source_files
 from bowam_model.preparation.settings import PreparationSettings
 
-VERSION = 1  # goes up when the same pictures and settings give other flows
+VERSION = 2  # goes up when the same pictures and settings give other flows
 
 
 @dataclass(frozen=True, eq=False)

@@ -81,7 +81,7 @@ def test_opening_examples_says_how_many_rows_were_lost(
 
     examples = open_examples("manifest", write_manifest(tmp_path), PreparationSettings(), cache=tmp_path)
     assert (len(examples), examples.classes) == (3, ("calm", "glad"))
-    assert "1 rows could not be used" in capsys.readouterr().err
+    assert "rows that could not be used: 1" in capsys.readouterr().err
     with pytest.raises(OptionError, match="manifest takes no --classes"):
         open_examples("manifest", tmp_path / "manifest.csv", PreparationSettings(), classes="3")
     with pytest.raises(OptionError, match="no data set that we know"):
