@@ -268,6 +268,30 @@ def test_all_runs_what_there_are_data_for_and_says_what_it_leaves_out(
     assert "left out: table2" in output
 
 
+def test_each_task_is_looked_for_in_a_folder_of_its_name_or_in_the_root_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, Path, str | None]] = []
+
+    def note(name: str, root: Path, settings: PreparationSettings, *, classes: str | None, **_: object) -> Examples:
+        asked.append((name, root, classes))
+        return toy()
+
+    monkeypatch.setattr(sys.modules["bowam_model.cli.reproduce"], "open_examples", note)
+    monkeypatch.setattr(reproduce, "learner_of", an_svm)
+    (tmp_path / "data" / "dfme").mkdir(parents=True)
+    places = ("--data-root", tmp_path / "data", "--out", tmp_path / "out", "--folds", 2)
+    run("table3", *places)
+    run("table2", "--rows", "4-class", *places)
+    run("table6", "--rows", "shared", *places)
+    assert asked == [
+        ("dfme", tmp_path / "data" / "dfme", "7"),
+        ("casme3", tmp_path / "data", "4"),
+        ("megc2019", tmp_path / "data", None),
+    ]
+    assert "official test set B" in (tmp_path / "out" / "table3.md").read_text()
+
+
 def write_manifest(folder: Path) -> Path:
     """Pictures of six smooth patterns that move to three sides and back."""
     rng = np.random.default_rng(0)
@@ -290,6 +314,7 @@ def write_manifest(folder: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_from_the_command_line_to_tables_5_and_11(tmp_path: Path) -> None:
     small = ("--architecture", "bowam-nano", "--epochs", 1, "--folds", 2, "--input-px", 64, "--oracle-epoch")
     places = ("--data-root", write_manifest(tmp_path), "--out", tmp_path / "out", "--cache", tmp_path / "cache")
