@@ -87,6 +87,8 @@ def load_composite(root: Path, *, listed: Path | None = None, folders: dict[str,
     Raises DatasetError for a wrong list or folder; a clip that is listed and not on disk becomes a finding.
     """
     counts = read_marker(root)
+    if counts and not (listed or root / LIST).exists():
+        raise DatasetError(f"{root} is an unfinished synthetic corpus: call bowam synth corpus again, it goes on")
     entries = read_list(listed or root / LIST, counts or COUNTS)
     samples: dict[tuple[str, Key, Key], Sample] = {}
     findings: dict[tuple[str, Key, Key], list[Finding]] = {}

@@ -137,7 +137,7 @@ def test_a_run_that_is_cut_off_does_not_load_and_goes_on_to_the_same_corpus(
         make_corpus(root, SMALL, on_progress=lambda done, _: made.append(root))
     monkeypatch.setattr(module.cv2, "imencode", encode)
     assert not (root / LIST).exists()
-    with pytest.raises(DatasetError, match="official list"):
+    with pytest.raises(DatasetError, match="unfinished synthetic corpus"):
         load_composite(root)
     kept = {path: path.stat().st_mtime_ns for path in root.rglob("*.jpg") if ".part" not in str(path)}
     assert len({path.parent for path in kept}) == 3
