@@ -107,22 +107,20 @@ def model_card(
 
 
 def _confidence(findings: Findings, calibration: Calibration) -> list[str]:
-    before, after = findings.test, findings.test.tempered(calibration.temperature)
-    errors = [_calibration_error(result) for result in (before, after)]
+    used = findings.test.tempered(calibration.temperature)
+    trained, fitted = (_calibration_error(r) for r in (findings.test, findings.test.tempered(calibration.fitted)))
     rows = [
         (part, *_percent(*selective(result.probabilities, result.labels, calibration.threshold)))
-        for part, result in (
-            ("validation", findings.validation.tempered(calibration.temperature)),
-            ("test", after),
-        )
+        for part, result in (("validation", findings.validation.tempered(calibration.temperature)), ("test", used))
     ]
     return [
-        f"Temperature {calibration.temperature:.3f}, fitted on the validation people and kept in the file. Expected",
-        f"calibration error on the test people (ECE, ten bins of equal mass): {errors[0]:.3f} as trained, "
-        f"{errors[1]:.3f} with the temperature.",
+        f"A temperature of {calibration.fitted:.3f} fits the validation people best; the file carries "
+        f"{calibration.temperature:.3f}, as it",
+        "never makes a network surer than training left it. Expected calibration error on the test people (ECE, ten",
+        f"bins of equal mass): {trained:.3f} as trained, {fitted:.3f} with the fitted temperature.",
         "reliability.svg shows the same as this picture (`#` how often it is right, `|` how sure it is):",
         "",
-        *("    " + line for line in diagram(reliability(after.probabilities, after.labels))),
+        *("    " + line for line in diagram(reliability(used.probabilities, used.labels))),
         "",
         f"To abstain: below a confidence of {calibration.threshold:.3f} an answer is better not given. Above it,",
         f"at most {calibration.max_error:.1%} of the answers are wrong with a certainty of 95%, judged by the people",
@@ -137,10 +135,10 @@ def _outside(findings: Findings, calibration: Calibration) -> list[str]:
     rows = []
     for name, raw in {"as in training": findings.test, **findings.outside}.items():
         result = raw.tempered(calibration.temperature)
-        errors = [f"{_calibration_error(one):.3f}" for one in (raw, result)]
+        errors = [f"{_calibration_error(one):.3f}" for one in (raw, raw.tempered(calibration.fitted))]
         answered = _percent(*selective(result.probabilities, result.labels, calibration.threshold))
         rows.append((name, len(result.labels), f"{result.uf1():.3f}", f"{result.uar():.3f}", *errors, *answered))
-    head = ("what", "examples", "UF1", "UAR", "ECE as trained", "ECE with temperature", "answered", "wrong among them")
+    head = ("what", "examples", "UF1", "UAR", "ECE as trained", "ECE if fitted", "answered", "wrong among them")
     lines += table(head, rows)
     lines += ["", *(f"- {name}: {_changes(OUTSIDE[name])}" for name in findings.outside if name != "everything")]
     if everything := findings.outside.get("everything"):

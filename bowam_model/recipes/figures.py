@@ -64,17 +64,23 @@ class Result:
 class Calibration:
     """What was chosen on people that are in neither training nor test."""
 
-    temperature: float
+    fitted: float  # the temperature that fits those people best
+    temperature: float  # the one that the file carries: never below 1
     threshold: float  # of the confidence, after the temperature
     max_error: float  # the share of wrong answers that the threshold was chosen for
 
 
 def calibrate(validation: Result, max_error: float) -> Calibration:
-    """Fit the temperature, then the threshold: the lowest above which at most `max_error` are wrong, surely."""
-    temperature = fit_temperature(validation.probabilities, validation.labels)
+    """Fit the temperature, then the threshold: the lowest above which at most `max_error` are wrong, surely.
+
+    A network may be made less sure than training left it, never surer: what sharpens it within the ranges of training
+    made it overconfident in each of the nine settings outside them (the card's table), and real faces lie outside.
+    """
+    fitted = fit_temperature(validation.probabilities, validation.labels)
+    temperature = max(1.0, fitted)
     sure = validation.tempered(temperature)
     threshold = abstention_threshold(sure.probabilities, sure.labels, max_error)
-    return Calibration(temperature=temperature, threshold=threshold, max_error=max_error)
+    return Calibration(fitted=fitted, temperature=temperature, threshold=threshold, max_error=max_error)
 
 
 def scores(result: Result) -> list[str]:

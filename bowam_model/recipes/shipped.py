@@ -47,7 +47,7 @@ class ShippedRecipe:
     validation_people: float = 0.12  # share of all
     test_people: float = 0.2
     max_error: float = 0.02  # of the answers that are given: decides below which confidence to abstain
-    seed: int = 2026  # of the split and of the examples
+    seed: int = 2026  # of the examples
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,16 +64,16 @@ class Flows:
 def split_people(paths: Sequence[Path], recipe: ShippedRecipe) -> dict[str, dict[int, Path]]:
     """Photos by part ("train", "validation", "test") and by number among all; nobody is in two parts.
 
+    The last by name are kept for the test, so that others (the spotting benchmark) can keep the same people apart.
     The number seeds a person's examples: two people never go through the same movements.
     Raises DatasetError below 5 people.
     """
     if len(paths) < 5:
         raise DatasetError(f"{len(paths)} photos are too few: training needs at least 5 people, one photo for each")
-    order = np.random.default_rng(recipe.seed).permutation(len(paths))
     test = max(1, round(recipe.test_people * len(paths)))
-    validation = max(1, round(recipe.validation_people * len(paths)))
-    parts = {"train": order[test + validation :], "validation": order[test : test + validation], "test": order[:test]}
-    return {part: {int(i): paths[i] for i in sorted(chosen)} for part, chosen in parts.items()}
+    train = len(paths) - test - max(1, round(recipe.validation_people * len(paths)))
+    bounds = {"train": (0, train), "validation": (train, len(paths) - test), "test": (len(paths) - test, len(paths))}
+    return {part: {i: paths[i] for i in range(*span)} for part, span in bounds.items()}
 
 
 def flows_of(
@@ -194,7 +194,7 @@ def train_shipped(
         trained_on=[f"{SET}/{path.name}" for path in parts["train"].values()],
     )
     out.with_name("MODEL_CARD.md").write_text(card)
-    picture = {"as trained": findings.test, "with the temperature": findings.test.tempered(calibration.temperature)}
+    picture = {"as trained": findings.test, "with the fitted temperature": findings.test.tempered(calibration.fitted)}
     curves = {name: reliability(result.probabilities, result.labels) for name, result in picture.items()}
     out.with_name("reliability.svg").write_text(svg(curves, f"{recipe.architecture}, people of the test part"))
     return card
