@@ -18,8 +18,8 @@ from pathlib import Path
 
 from benchmarks.measure import Row, Spread, report
 from benchmarks.spotting.judge import METHODS, OURS, Verdict, judge, quiet_threads
-from benchmarks.spotting.poisson import poisson_bounds
 from benchmarks.spotting.suite import CAUSES, GROUPS, RATES_HZ, Part, cases
+from bowam_stream.report.scoring import poisson_interval
 
 TARGETS = {  # issue "spotting that can be trusted": F1 by stratum
     30.0: {"easy": 0.85, "medium": 0.70},
@@ -92,7 +92,7 @@ def _positives(where: str, verdicts: list[Verdict], targets: dict[str, float]) -
 
 def _negatives(where: str, verdicts: list[Verdict], reasons: bool) -> Iterator[Row]:
     count, minutes = sum(len(v.false) for v in verdicts), sum(v.seconds for v in verdicts) / 60
-    low, high = poisson_bounds(count)
+    low, high = poisson_interval(count)
     value = Spread(median=count / minutes, low=low / minutes, high=high / minutes)
     cause = where.split(": ")[1]
     target = "1" if cause == "real" else "0.2" if cause in ("still", "drift", "nod", "flicker") else ""
