@@ -17,10 +17,11 @@ if TYPE_CHECKING:  # these load torch
     from bowam_model.recipes.tables import Table, Task
 
 ALL = "all"
+FLOWS28 = "flows28"
 
 
 def reproduce(
-    table: Annotated[str, typer.Argument(help="table1 to table11, or all.")] = "",
+    table: Annotated[str, typer.Argument(help="table1 to table11, or all; flows28 for ready pictures.")] = "",
     data_root: Annotated[
         Path | None,
         typer.Option(
@@ -60,10 +61,15 @@ def reproduce(
         return
     if not table or data_root is None:
         raise OptionError("name a table and --data-root, as in: bowam reproduce table4 --data-root data")
+    chosen = [name.strip() for name in rows.split(",") if name.strip()]
+    if table == FLOWS28:
+        if folds or epochs or input_px or architecture or pretrained or oracle_epoch:
+            raise OptionError("flows28 is a frozen recipe: it takes --rows, --seeds, --cache and --workers")
+        _flows28(chosen, data_root, out, seeds, cache, workers)
+        return
     if table == ALL and rows:
         raise OptionError("--rows chooses among the rows of one table: name that table instead of all")
     tables = list(TABLES.values()) if table == ALL else [find_table(table)]
-    chosen = [name.strip() for name in rows.split(",") if name.strip()]
     for name in chosen:
         tables[0].row(name)
 
@@ -121,6 +127,17 @@ def _reproduce(
     with stages() as on_progress:
         result = run_table(table, settings, opened, out, rows=rows, workers=workers, on_progress=on_progress)
     for path in write_report(result, out):
+        typer.echo(f"wrote {path}")
+
+
+def _flows28(rows: Sequence[str], manifest: Path, out: Path, seeds: int, cache: Path | None, workers: int) -> None:
+    from bowam_model.preparation import PreparationSettings
+    from bowam_model.recipes.flows28 import SIDE_PX, run_flows28
+
+    examples = open_examples("manifest", manifest, PreparationSettings(side_px=SIDE_PX), cache=cache, workers=workers)
+    with stages() as on_progress:
+        written = run_flows28(examples, out, chosen=rows, seeds=seeds, workers=workers, on_progress=on_progress)
+    for path in written:
         typer.echo(f"wrote {path}")
 
 
