@@ -50,6 +50,21 @@ class Examples:
             what.update(np.ascontiguousarray(array).tobytes())
         return what.hexdigest()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A file that is mapped into memory travels to other processes by name: it may be larger than the memory."""
+        state = dict(self.__dict__)
+        flows = self.flows_NVHWC
+        if isinstance(flows, np.memmap):
+            file = Path(str(flows.filename))
+            if file.suffix == ".npy" and flows.offset + flows.nbytes == file.stat().st_size:  # all of it, not a slice
+                state["flows_NVHWC"] = file
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if isinstance(state["flows_NVHWC"], Path):
+            state = {**state, "flows_NVHWC": np.load(state["flows_NVHWC"], mmap_mode="c")}
+        self.__dict__.update(state)
+
     def take(self, chosen: np.ndarray) -> "Examples":
         """Some of them: indices or a mask. Classes and people keep their numbers."""
         chosen = np.arange(len(self))[chosen]

@@ -1,6 +1,7 @@
 """Preparation on miniature clips that the tests render: what the flows are, and what the cache promises."""
 
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -341,6 +342,11 @@ def test_flows_that_do_not_fit_are_mapped_from_a_file(
         mapped = prepare(corpus, QUICK, tmp_path).examples
         assert isinstance(mapped.flows_NVHWC, np.memmap)
         assert mapped.digest == held.digest
+        packed = pickle.dumps(mapped)
+        assert len(packed) < mapped.flows_NVHWC.nbytes  # it travels by name
+        assert pickle.loads(packed).digest == held.digest
+        part = replace(mapped, flows_NVHWC=mapped.flows_NVHWC[:1])
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(part)).flows_NVHWC, held.flows_NVHWC[:1])
         mapped.flows_NVHWC[0] = 0  # ours alone: the file stays
     assert len(list((tmp_path / "corpora").iterdir())) == 1
 
