@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
+from typer.testing import CliRunner
 
+from bowam_model.cli import app
 from bowam_model.errors import OptionError
 from bowam_model.learning import Examples
 from bowam_model.recipes import flows28
@@ -69,7 +71,7 @@ def test_all_rows_have_recipes_of_their_own() -> None:
     assert len(set(recipes)) == len(recipes) == 15
 
 
-def test_the_recipe_learns_what_can_be_learned(tmp_path: object) -> None:
+def test_the_recipe_learns_what_can_be_learned() -> None:
     examples = pictures(people=8, each=12)
     known = examples.subjects < 6
     model = grid_network().learn(examples.take(known), seed=0)
@@ -93,3 +95,9 @@ def test_other_pictures_and_unknown_rows_are_refused(tmp_path) -> None:  # type:
         run_flows28(pictures(side=32), tmp_path)
     with pytest.raises(OptionError, match="no row 'best'"):
         run_flows28(pictures(), tmp_path, chosen=["best"])
+
+
+def test_the_command_lets_nobody_thaw_the_frozen_recipe(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    told = CliRunner().invoke(app, ["reproduce", "flows28", "--data-root", str(tmp_path / "m.csv"), "--epochs", "3"])
+    assert isinstance(told.exception, OptionError)
+    assert "frozen" in str(told.exception)
