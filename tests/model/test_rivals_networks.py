@@ -53,17 +53,17 @@ class TestStstNet:
 
     @pytest.mark.parametrize("byte_input", [False, True])
     def test_step_by_step(self, byte_input: bool) -> None:
-        """Convolution, ReLU, batch norm, maximum over 3x3, together, mean over 2x2, linear."""
+        """Each stream by itself: convolution, ReLU, batch norm, maximum over 3x3; together: mean over 2x2, linear."""
         network = StstNet(byte_input=byte_input).eval()
         x = _maps(28, 28)
         shown = ((x + 1) * 127.5 if byte_input else x).numpy()
         maps = []
-        for stream in network.streams:
-            conv = stream[0]
+        conv = network.streams[0]
+        for weight, bias in zip(conv.weight.detach().split(STREAMS), conv.bias.detach().split(STREAMS), strict=True):
             padded = np.pad(shown, ((0, 0), (0, 0), (2, 2), (2, 2)))
             windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
-            made = np.einsum("bchwij,fcij->bfhw", windows, conv.weight.detach())
-            made = np.maximum(made + conv.bias.detach().numpy()[:, None, None], 0) / math.sqrt(1 + 1e-5)
+            made = np.einsum("bchwij,fcij->bfhw", windows, weight)
+            made = np.maximum(made + bias.numpy()[:, None, None], 0) / math.sqrt(1 + 1e-5)
             largest = np.full((2, made.shape[1], 10, 10), -np.inf)
             for y, x_ in product(range(10), range(10)):
                 part = made[:, :, max(0, 3 * y - 1) : 3 * y + 2, max(0, 3 * x_ - 1) : 3 * x_ + 2]
