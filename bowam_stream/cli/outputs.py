@@ -7,34 +7,44 @@ from typing import TYPE_CHECKING
 
 from bowam_stream.capture.images import SUFFIXES as IMAGES
 from bowam_stream.errors import ConfigError
+from bowam_stream.report.explain import check_format
 
 if TYPE_CHECKING:
     from bowam_stream.messages import Event
 
 
 class Outputs:
-    """Where events, report and overlay go; None: not wanted.
+    """Where events, report, overlay and explanation go; None: not wanted.
 
     `others` are the files that the run reads or keeps besides (recording, weights, settings, journal): no output may
-    take the place of one. Raises ConfigError for a place that can't be written or is taken.
+    take the place of one. Raises ConfigError for a place that can't be written or is taken, ReportError for an
+    explanation in a format that can't be written.
     """
 
     def __init__(
-        self, *, events: Path | None, report: Path | None, overlay: Path | None, others: Iterable[Path | None] = ()
+        self,
+        *,
+        events: Path | None,
+        report: Path | None,
+        overlay: Path | None,
+        explain: Path | None = None,
+        others: Iterable[Path | None] = (),
     ) -> None:
-        self.events, self.report, self.overlay = events, report, overlay
+        self.events, self.report, self.overlay, self.explain = events, report, overlay, explain
         taken = {Path(os.path.realpath(path)) for path in others if path}
-        for path in filter(None, (events, report, overlay)):
+        for path in filter(None, (events, report, overlay, explain)):
             place = _writable(path)
             if place in taken:
                 raise ConfigError(f"can't write {path}: this run uses that file for something else; name another")
             if place.parent in taken and place.suffix.lower() in IMAGES:
                 raise ConfigError(f"can't write {path}: it would be an image of the recording; name another file")
             taken.add(place)
+        if explain is not None:
+            check_format(explain)
 
     @property
     def need_record(self) -> bool:
-        return self.report is not None or self.overlay is not None
+        return any(output is not None for output in (self.report, self.overlay, self.explain))
 
 
 def _writable(path: Path) -> Path:

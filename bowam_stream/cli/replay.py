@@ -23,6 +23,10 @@ def replay(
     overlay: Annotated[
         Path | None, typer.Option(metavar="F.mp4", help="Write the video with what was seen drawn on it.")
     ] = None,
+    explain: Annotated[
+        Path | None,
+        typer.Option(metavar="F.csv|F.parquet", help="Write signal, threshold, state and doubts of every frame here."),
+    ] = None,
     journal: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep the run's journal here.")] = None,
     weights: Weights = None,
     camera: Camera = "cam0",
@@ -45,7 +49,13 @@ def replay(
         camera=camera,
         paced=speed == "1",
         journal=journal,
-        outputs=Outputs(events=events, report=report, overlay=overlay, others=(Path(video), journal, weights, config)),
+        outputs=Outputs(
+            events=events,
+            report=report,
+            overlay=overlay,
+            explain=explain,
+            others=(Path(video), journal, weights, config),
+        ),
     ) as result:
         summarise(result)
 
@@ -88,6 +98,12 @@ def run(
         ) as result:
             if outputs.events:
                 write_events(outputs.events, result.events)
+            if outputs.explain:
+                from bowam_stream.report import Record
+                from bowam_stream.report.explain import write_explanation
+
+                assert result.record is not None, "the run was not recorded"
+                write_explanation(outputs.explain, Record(result.record), result.events)
             if outputs.report or outputs.overlay:
                 from bowam_stream.cli.pictures import draw
 

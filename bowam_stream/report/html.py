@@ -96,7 +96,7 @@ def write_report(
         cards=[card for card in cards if card.pictures is not None],
         rows=cards,
         unpictured=sum(1 for c in cards if c.event.kind == "micro" and c.pictures is None and c.event.phase == "final"),
-        refused=_by_reason(told),
+        refused=_by_reason(told, trace.unannounced),
         truth=truth,
         score=result,
         model=model,
@@ -224,10 +224,14 @@ def _warnings(record: Record, trace: Trace, events: Sequence[Event], known: Coll
     return lines
 
 
-def _by_reason(events: Sequence[Event]) -> list[tuple[str, str, int]]:
-    """Reason, plain words, count; the most frequent first."""
-    counts = Counter(event.reason or "unknown" for event in events if event.phase == "retracted")
-    return [(reason, plain(reason, REASONS), n) for reason, n in sorted(counts.items(), key=lambda i: (-i[1], i[0]))]
+def _by_reason(events: Sequence[Event], unannounced: Mapping[str, int]) -> list[tuple[str, str, int, int]]:
+    """Reason, plain words, events taken back, movements that never became one; most frequent first."""
+    taken_back = Counter(event.reason or "unknown" for event in events if event.phase == "retracted")
+    total = taken_back + Counter(unannounced)
+    return [
+        (reason, plain(reason, REASONS), taken_back[reason], unannounced.get(reason, 0))
+        for reason, _ in sorted(total.items(), key=lambda item: (-item[1], item[0]))
+    ]
 
 
 def _flat(settings: object, prefix: str = "") -> list[tuple[str, str]]:

@@ -1,7 +1,8 @@
-"""What a worker writes down in the run's private folder while it runs, if a report or an overlay was asked for.
+"""What a worker writes down in the run's private folder while it runs, for a report, an overlay or an explanation.
 
     hello.json           the stream
     frames.bin           one FrameRecord per frame: msgpack, each with its length before it (big-endian uint32)
+    told.bin             one Told per candidate, likewise: the frame at which it came
     triples/ID.png       onset, apex and offset crop of a final candidate, side by side, 720x240 grey
     end.json             how the stream ended; missing if it was cut short
 
@@ -12,14 +13,14 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import cv2
 import msgspec
 import numpy as np
 
 from bowam_stream.errors import ReportError
-from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Face, Hello, Triple
+from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Face, Hello, Moment, Phase, Triple
 from bowam_stream.spotting.regions import REGIONS
 
 LENGTH_BYTES = 4
@@ -57,6 +58,12 @@ class TraceLike(Protocol):
     @property
     def state(self) -> str: ...
     @property
+    def motion_px(self) -> float: ...
+    @property
+    def doubt(self) -> str | None: ...
+    @property
+    def quality(self) -> tuple[str, ...]: ...
+    @property
     def regions(self) -> Mapping[str, float]: ...
 
 
@@ -70,6 +77,9 @@ class FaceRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     threshold: float | None  # a movement is suspected above it
     state: str  # of the spotter
     regions: dict[str, float]  # motion by region of the face
+    motion_px: float | None = None  # of the region that moved farthest, px of the crop
+    doubt: str | None = None  # why no event is made of the movement that is open
+    quality: tuple[str, ...] = ()  # what is wrong with this face in this frame
 
     def outlines(self) -> dict[str, np.ndarray]:
         """Name -> float32 (points, 2) in pixels of the crop; empty where the face was not in the frame."""
@@ -99,6 +109,16 @@ class FrameRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     faces: tuple[FaceRecord, ...]
 
 
+class Told(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A candidate and the frame that brought it."""
+
+    frame: int
+    t_ns: int
+    track: int
+    event_id: str
+    phase: Phase
+
+
 class Recorder:
     """Writes a record. A worker that starts over (a replay is fed again from frame 0) writes it anew."""
 
@@ -110,6 +130,8 @@ class Recorder:
         (folder / "triples").mkdir()
         (folder / "hello.json").write_bytes(msgspec.json.encode(hello))
         self._frames = (folder / "frames.bin").open("wb", buffering=1 << 20)
+        self._told = (folder / "told.bin").open("wb")
+        self._at = Moment(frame=0, t_ns=0)  # the last frame
 
     def frame(self, frame: AlignedFrame, trace: Sequence[TraceLike]) -> None:
         """Note one frame and the rows of the spotter that belong to it."""
@@ -120,12 +142,19 @@ class Recorder:
             t_ns=frame.moment.t_ns,
             faces=tuple(_face_record(track, faces.get(track), rows.get(track)) for track in sorted({*faces, *rows})),
         )
-        body = self._encoder.encode(record)
-        self._frames.write(len(body).to_bytes(LENGTH_BYTES, "big"))
-        self._frames.write(body)
+        self._at = frame.moment
+        self._write(self._frames, record)
 
     def candidate(self, candidate: Candidate) -> None:
-        """Keep the three crops of a candidate that the network looks at."""
+        """Note that the last frame brought a candidate; keep the three crops of one that the network looks at."""
+        told = Told(
+            frame=self._at.frame,
+            t_ns=self._at.t_ns,
+            track=candidate.face,
+            event_id=candidate.event_id,
+            phase=candidate.phase,
+        )
+        self._write(self._told, told)
         if candidate.triple is not None:
             triple = candidate.triple
             strip = np.hstack([triple.onset, triple.apex, triple.offset])
@@ -135,8 +164,14 @@ class Recorder:
     def close(self, end: EndOfStream | None = None) -> None:
         """Flush; `end` tells how the stream ended, if it did."""
         self._frames.close()
+        self._told.close()
         if end is not None:
             (self._folder / "end.json").write_bytes(msgspec.json.encode(end))
+
+    def _write(self, file: BinaryIO, record: FrameRecord | Told) -> None:
+        body = self._encoder.encode(record)
+        file.write(len(body).to_bytes(LENGTH_BYTES, "big"))
+        file.write(body)
 
     def __enter__(self) -> "Recorder":
         return self
@@ -158,19 +193,18 @@ class Record:
             self.end = msgspec.json.decode(end.read_bytes(), type=EndOfStream) if end.exists() else None
         except (OSError, msgspec.DecodeError) as error:
             raise ReportError(
-                f"no record of a run in {folder}: run again with --report or --overlay ({error})"
+                f"no record of a run in {folder}: run again with --report, --overlay or --explain ({error})"
             ) from error
 
     def frames(self) -> Iterator[FrameRecord]:
         """Frame after frame, from disk: memory stays flat however long the run was."""
         decoder = msgspec.msgpack.Decoder(FrameRecord)
-        with (self._folder / "frames.bin").open("rb") as stream:
-            while len(head := stream.read(LENGTH_BYTES)) == LENGTH_BYTES:
-                length = int.from_bytes(head, "big")
-                body = stream.read(length)
-                if len(body) < length:  # the writer was killed within a frame
-                    return
-                yield decoder.decode(body)
+        yield from map(decoder.decode, _bodies(self._folder / "frames.bin"))
+
+    def told(self) -> tuple[Told, ...]:
+        """Which candidates came, and when, in their order."""
+        decoder = msgspec.msgpack.Decoder(Told)
+        return tuple(map(decoder.decode, _bodies(self._folder / "told.bin")))
 
     def triple(self, event_id: str) -> Triple | None:
         """The three crops of one event; None if the network never looked at it."""
@@ -182,6 +216,16 @@ class Record:
         return Triple(onset=onset, apex=apex, offset=offset)
 
 
+def _bodies(file: Path) -> Iterator[bytes]:
+    """What stands in a file of records, up to the last whole one: its writer may have been killed."""
+    with file.open("rb") as stream:
+        while len(head := stream.read(LENGTH_BYTES)) == LENGTH_BYTES:
+            body = stream.read(length := int.from_bytes(head, "big"))
+            if len(body) < length:
+                return
+            yield body
+
+
 def _face_record(track: int, face: Face | None, row: TraceLike | None) -> FaceRecord:
     return FaceRecord(
         track=track,
@@ -191,6 +235,9 @@ def _face_record(track: int, face: Face | None, row: TraceLike | None) -> FaceRe
         threshold=None if row is None or row.threshold is None else float(row.threshold),
         state="" if row is None else row.state,
         regions={} if row is None else {name: float(motion) for name, motion in row.regions.items()},
+        motion_px=None if row is None else float(row.motion_px),
+        doubt=None if row is None else row.doubt,
+        quality=() if row is None else row.quality,
     )
 
 

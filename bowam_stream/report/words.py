@@ -22,6 +22,8 @@ REASONS = {
     "too_short": "Shorter than any micro-expression: noise.",
     "too_weak": "Seen whole, it does not stand out from this face's noise.",
     "too_strong": "Stronger than any micro-expression.",
+    "tail": "It was the end of the movement before.",
+    "way_back": "It was the way back of a slow movement.",
     "frame_rate": "The frame rate is too low to tell a micro-expression.",
     "gap": "Frames were missing.",
     "face_lost": "The face left the picture.",

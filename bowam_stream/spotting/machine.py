@@ -62,6 +62,9 @@ class FaceMachine:
         self.trail = Trail(int((settings.macro_max_ms + 1_000.0) / settings.min_spacing_ms) + 1)
         self.strengths = np.zeros(len(NAMES))  # each region's departure from its recent past, noise units
         self.signal = 0.0  # of the watched regions together
+        self.motion_px = 0.0  # largest departure of a watched region
+        self.doubt: str | None = None  # why the movement that is open has not been told in this frame
+        self.quality: tuple[str, ...] = ()  # what is wrong with this frame
 
     @property
     def state(self) -> str:
@@ -80,6 +83,7 @@ class FaceMachine:
         self.trail.append(moment, row)
         self._rate_hz = rate_hz
         t = float(self.trail.t_ms[-1])
+        self.doubt = None
         self._remember(t, flaws)
         out = self._watch_slow(t) + self._watch_blinks(t)
         live = ~EYES
@@ -89,9 +93,9 @@ class FaceMachine:
         self._baseline.push(t, lengths)
         self.strengths = lengths / self._baseline.sigma
         watched = np.where(live, self.strengths, 0.0)
-        self.signal = strength(watched)
+        self.signal, self.motion_px = strength(watched), float(lengths[live].max(initial=0.0))
         if self._open is None:
-            hot = self.signal > s.threshold and lengths[live].max(initial=0.0) > s.min_motion_px / 2
+            hot = self.signal > s.threshold and self.motion_px > s.min_motion_px / 2
             self._hot = self._hot + 1 if hot else 0
             if self._hot < _HOT_FRAMES:
                 return out
@@ -117,7 +121,7 @@ class FaceMachine:
         s = self._settings
         reading = read_movement(self.trail, movement.trigger_ms, self._baseline.sigma, movement.live, s)
         if reading is None or (reading.pulse.onset < self._free_ms and movement.event_id is None):
-            self._open = None  # the tail of the last movement
+            self._open, self.doubt = None, "tail"  # of the last movement
             return []
         movement.reading, movement.read_ms = reading, t
         p = reading.pulse
@@ -154,9 +158,11 @@ class FaceMachine:
                 offset = t
             if reason is not None or offset is not None:
                 self._slow.remove(movement)
+                if movement.event_id is None:
+                    self.doubt = reason
                 out += self._conclude(movement, reading, t if offset is None else offset)
                 if self._open is not None and self._open.event_id is None:
-                    self._open, self._hot, self._free_ms = None, 0, t  # it was the way back
+                    self._open, self._hot, self._free_ms, self.doubt = None, 0, t, "way_back"
         return out
 
     def _watch_blinks(self, t: float) -> list[Candidate]:
@@ -188,9 +194,12 @@ class FaceMachine:
 
     def _tell(self, movement: Movement, reading: Reading, *, slow: bool) -> list[Candidate]:
         """The provisional candidate, unless there is a doubt."""
-        if movement.event_id is not None or doubt(reading, self._baseline.sigma, self._settings, slow=slow):
+        if movement.event_id is not None:
             return []
-        if any(self._returns(other, reading) for other in self._slow if other is not movement):
+        self.doubt = doubt(reading, self._baseline.sigma, self._settings, slow=slow)
+        if self.doubt is None and any(self._returns(other, reading) for other in self._slow if other is not movement):
+            self.doubt = "way_back"
+        if self.doubt is not None:
             return []
         movement.event_id = self._name(reading.pulse.onset)
         return [self._candidate(movement.event_id, reading.pulse, reading.score, "provisional")]
@@ -234,7 +243,7 @@ class FaceMachine:
         return np.linalg.norm((now - np.median(past, axis=0)).reshape(-1, 2), axis=1)
 
     def _remember(self, t: float, flaws: tuple[str, ...]) -> None:
-        words = (*flaws, "warming_up") if self._baseline.warming_up else flaws
+        self.quality = words = (*flaws, "warming_up") if self._baseline.warming_up else flaws
         if words:
             self._flaws.append((t, words))
         while self._flaws and t - self._flaws[0][0] > self._settings.macro_max_ms:

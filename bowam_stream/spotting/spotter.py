@@ -25,8 +25,11 @@ class TraceRow(msgspec.Struct, frozen=True, kw_only=True):
     face: int
     signal: float  # motion of the strongest regions against their recent past, in baseline noise
     threshold: float
-    state: str  # rest, open (a movement is measured), told (its provisional event is out)
-    regions: dict[str, float]  # each region's share in the signal, in its own baseline noise
+    motion_px: float  # the same motion in px of the crop: that of the region that moved farthest
+    state: str  # rest, open (a movement is measured), told (its provisional event is out), slow
+    doubt: str | None  # why no event is made of the open movement; a reason as in events, "tail" or "way_back"
+    quality: tuple[str, ...]  # what is wrong with this frame; "skipped": it came too soon, the row repeats the last
+    regions: dict[str, float]  # how far each region is from its recent past, in its own baseline noise
 
 
 class FaceSpotter:
@@ -136,14 +139,19 @@ class Spotter:
         )
 
     def _row(self, frame: AlignedFrame, track: int) -> TraceRow:
-        machine = self._faces[track].machine
+        spotter = self._faces[track]
+        machine = spotter.machine
+        skipped = spotter.used_ns != frame.moment.t_ns
         return TraceRow(
             frame=frame.moment.frame,
             t_ns=frame.moment.t_ns,
             face=track,
             signal=machine.signal,
             threshold=self._settings.threshold,
+            motion_px=machine.motion_px,
             state=machine.state,
+            doubt=None if skipped else machine.doubt,
+            quality=("skipped",) if skipped else tuple(sorted(set(machine.quality))),
             regions=dict(zip(NAMES, machine.strengths.tolist(), strict=True)),
         )
 

@@ -37,6 +37,9 @@ class Row(msgspec.Struct):
     signal: float = 1.0
     threshold: float = 4.0
     state: str = "rest"
+    motion_px: float = 0.5
+    doubt: str | None = None
+    quality: tuple[str, ...] = ()
     regions: dict = {}
 
 
@@ -100,7 +103,8 @@ def record_in(
             aligned = AlignedFrame(
                 camera="clip", session="s", seq=number, moment=moment(number), faces=(face,) if with_face else ()
             )
-            recorder.frame(aligned, [Row(face=0)] if with_face else [])
+            row = Row(face=0, state="open", doubt="nod") if number == 110 else Row(face=0)
+            recorder.frame(aligned, [row] if with_face else [])
         for onset in (20, 80):
             recorder.candidate(
                 Candidate(
@@ -228,6 +232,12 @@ def test_what_the_network_looked_at_is_shown_with_pictures(usual: Page) -> None:
     assert usual.has("The network saw no micro-expression in it.")
 
 
+def test_refusals_are_counted_by_reason_also_those_that_were_never_announced(usual: Page) -> None:
+    assert usual.has("Reason Meaning Taken back Never announced")
+    assert usual.has("too_short Shorter than any micro-expression: noise. 1")
+    assert usual.has("nod No more than what the moving head leaves behind. 1")
+
+
 def test_an_event_that_was_never_closed_is_called_unfinished(tmp_path: Path) -> None:
     page = report(tmp_path, EVENTS[:1])
     assert page.has("20–30–? not finished")
@@ -294,7 +304,15 @@ def test_an_hour_of_signal_stays_small_and_keeps_its_peak() -> None:
     signal = np.random.default_rng(0).uniform(0, 1, len(t_s))
     signal[54_321] = 33.0
     series = Series(t_s=t_s, signal=signal, threshold=np.full(len(t_s), 5.0))
-    trace = Trace(frames=len(t_s), frames_with_face=len(t_s), rate_hz=30.0, end_s=3600.0, series={0: series}, states=())
+    trace = Trace(
+        frames=len(t_s),
+        frames_with_face=len(t_s),
+        rate_hz=30.0,
+        end_s=3600.0,
+        series={0: series},
+        states=(),
+        unannounced={},
+    )
     figure = timeline(trace, [], None)
     assert len(msgspec.json.encode(figure)) < 1_000_000
     motion = next(line for line in figure["data"] if line["name"] == "motion")  # type: ignore[attr-defined]
@@ -312,7 +330,9 @@ def test_a_jump_does_not_flatten_the_micro_expressions() -> None:
     signal[30] = 12.0  # within the event of frames 20 to 45
     signal[1500] = 500.0
     series = Series(t_s=t_s, signal=signal, threshold=np.full(2000, 4.0))
-    trace = Trace(frames=2000, frames_with_face=2000, rate_hz=100.0, end_s=20.0, series={0: series}, states=())
+    trace = Trace(
+        frames=2000, frames_with_face=2000, rate_hz=100.0, end_s=20.0, series={0: series}, states=(), unannounced={}
+    )
     layout = timeline(trace, [EVENTS[1]], None)["layout"]
     assert layout["yaxis"]["range"] == pytest.approx([0.0, 1.08 * 16.0])  # type: ignore[index]
     signal[30] = 40.0

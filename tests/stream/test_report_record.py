@@ -32,6 +32,9 @@ class Row(msgspec.Struct):
     signal: float | None = 1.25
     threshold: float | None = 4.0
     state: str = "watching"
+    motion_px: float = 0.25
+    doubt: str | None = None
+    quality: tuple[str, ...] = ()
     regions: dict = {}
 
 
@@ -68,7 +71,9 @@ def candidate(event_id: str, triple: Triple | None) -> Candidate:
 
 def test_frames_come_back_in_order_with_their_trace(tmp_path: Path) -> None:
     with Recorder(tmp_path / "run", HELLO) as recorder:
-        recorder.frame(aligned(0, face()), [Row(face=0, regions={"chin": np.float32(0.5)})])
+        recorder.frame(
+            aligned(0, face()), [Row(face=0, regions={"chin": np.float32(0.5)}, doubt="too_weak", quality=("gap",))]
+        )
         recorder.frame(aligned(1), [])
         recorder.frame(aligned(2, face(1)), [])
         recorder.close(END)
@@ -79,6 +84,7 @@ def test_frames_come_back_in_order_with_their_trace(tmp_path: Path) -> None:
     assert first.t_ns == 0 < second.t_ns
     (seen,) = first.faces
     assert (seen.signal, seen.threshold, seen.state, seen.regions) == (1.25, 4.0, "watching", {"chin": 0.5})
+    assert (seen.motion_px, seen.doubt, seen.quality) == (0.25, "too_weak", ("gap",))
     assert second.faces == ()
     assert (third.faces[0].track, third.faces[0].signal) == (1, None)
 
@@ -129,6 +135,21 @@ def test_the_three_crops_are_kept_without_loss(tmp_path: Path) -> None:
     for crop, back in zip(crops, (kept.onset, kept.apex, kept.offset), strict=True):
         np.testing.assert_array_equal(crop, back)
     assert record.triple("b") is None
+
+
+def test_a_candidate_is_noted_at_the_frame_that_brought_it(tmp_path: Path) -> None:
+    """What the end of the stream brings stands at the last frame."""
+    with Recorder(tmp_path / "run", HELLO) as recorder:
+        for frame in range(3):
+            recorder.frame(aligned(frame, face()), [Row(face=0)])
+            if frame == 1:
+                recorder.candidate(candidate("a", None))
+        recorder.candidate(candidate("b", None))
+    told = Record(tmp_path / "run").told()
+    assert [(one.event_id, one.frame, one.t_ns, one.track) for one in told] == [
+        ("a", 1, 33_333_333, 0),
+        ("b", 2, 66_666_666, 0),
+    ]
 
 
 def test_a_record_of_a_killed_worker_is_read_up_to_its_last_whole_frame(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from bowam_model.face import AlignedFace, align_still
 from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Face, FaceQuality, Hello, Moment
+from bowam_stream.metrics.collectors import RETRACTIONS
 from bowam_stream.spotting import Spotter, SpottingSettings
 from bowam_stream.spotting.regions import REGIONS
 
@@ -328,6 +329,31 @@ def test_the_trace_tells_why() -> None:
     assert max(strongest.regions, key=strongest.regions.__getitem__).startswith(("brow_inner", "glabella"))
     assert rows[100].state == "rest"
     assert {row.state for row in rows} >= {"rest", "open", "told"}
+    assert 1.0 < max(row.motion_px for row in rows) < 2.5
+    assert "warming_up" in rows[0].quality
+    assert "warming_up" not in rows[-1].quality
+
+
+def test_the_trace_tells_why_a_movement_was_never_announced() -> None:
+    """One syllable of 9 px passes the threshold and is measured; what speaks against it stands in its rows."""
+    jaw = bump("chin", 0, 9) + bump("lip_lower", 0, 9)
+    spotter = Spotter(SpottingSettings(), Hello(camera="cam", session="s", source="test", rate_hz=100.0))
+    told, rows = [], []
+    for frame in stage(lambda t: raised_cosine(t, 1300, 120, 120) * jaw):
+        told += spotter.push(frame)
+        rows += spotter.trace
+    assert told == []
+    assert "open" in {row.state for row in rows}
+    doubts = {row.doubt for row in rows} - {None}
+    assert "speech" in doubts
+    assert doubts <= {*RETRACTIONS, "tail", "way_back"}
+
+
+def test_frames_that_come_too_soon_are_marked_in_the_trace() -> None:
+    frames = stage(brow_raise, rate_hz=200.0)
+    spotter = Spotter(SpottingSettings(), Hello(camera="cam", session="s", source="test", rate_hz=200.0))
+    words = [(spotter.push(frame), spotter.trace[0].quality)[1] for frame in frames]
+    assert words.count(("skipped",)) == len(frames) // 2
 
 
 def test_a_frame_without_a_face_has_no_trace() -> None:

@@ -1,5 +1,6 @@
 """A recording through the real processes, undisturbed and disturbed."""
 
+import csv
 import json
 import os
 import re
@@ -119,6 +120,26 @@ def test_report_and_overlay_are_written(bowam: Run, clip: Path, tmp_path: Path) 
     assert not re.findall(r'(?:src|href)="(?!#|data:|https://doi\.org/)', markup)
     with av.open(str(overlay)) as container:
         assert sum(1 for _ in container.decode(video=0)) == 500
+
+
+def test_an_explanation_has_every_frame_and_every_event_the_same_in_every_replay(
+    bowam: Run, clip: Path, undisturbed: bytes, tmp_path: Path
+) -> None:
+    """And asking for it changes no event."""
+    outs = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    for out, speed in zip(outs, ("max", "1"), strict=True):
+        events = out.with_suffix(".jsonl")
+        run = bowam("replay", clip, "--explain", out, "--events", events, "--speed", speed)
+        assert run.returncode == 0, run.stderr
+        assert events.read_bytes() == undisturbed
+    assert outs[0].read_bytes() == outs[1].read_bytes()
+    with outs[0].open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {int(row["frame"]) for row in rows} == set(range(500))
+    told = [pair for row in rows for pair in zip(row["event_id"].split(";"), row["phase"].split(";"), strict=True)]
+    said = [(event["event_id"], event["phase"]) for event in map(json.loads, undisturbed.splitlines())]
+    assert [pair for pair in told if pair[0]] == said
+    assert {"rest", "open", "told"} <= {row["state"] for row in rows}
 
 
 def test_a_stream_without_faces_is_a_warning_not_an_error(bowam: Run, tmp_path: Path) -> None:
