@@ -1,7 +1,8 @@
-"""Prepared flows on disk: one file for each sample, under a key of everything that decides its contents.
+"""Prepared faces and flows on disk: a file of each for a sample, under a key of everything that decides its contents.
 
     CACHE/sources/ab/abcd...    SHA-256 of a clip's files, by their paths, sizes and times of change
-    CACHE/flows/ef/ef01...npz   the flows of one clip and what was odd about it, by key
+    CACHE/faces/cd/cd23...npz   the aligned faces of one clip and what was odd about them, by key
+    CACHE/flows/ef/ef01...npz   its flows, by key: another fusion or side does not align the faces again
 
 Files appear under their names only when they are complete, so a run may be killed at any moment, and several may share
 the folder. Anything in it may be deleted.
@@ -17,7 +18,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import cv2
 import numpy as np
@@ -27,7 +28,23 @@ from bowam_model.errors import DatasetError
 from bowam_model.preparation.pictures import Unusable, frame_numbers, moments, source_files
 from bowam_model.preparation.settings import PreparationSettings
 
-VERSION = 2  # goes up when the same pictures and settings give other flows
+VERSION = 3  # goes up when the same pictures and settings give other flows
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where what is known of one sample belongs."""
+
+    faces: Path
+    flows: Path
+
+
+@dataclass(frozen=True, eq=False)
+class Faces:
+    """The aligned faces of one sample."""
+
+    crops: dict[int, np.ndarray]  # uint8 (240, 240) by frame number
+    notes: tuple[str, ...]  # what was odd
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +55,8 @@ class Entry:
     notes: tuple[str, ...]
 
 
-def find(cache: Path, sample: Sample, settings: PreparationSettings, *, read: bool = True) -> Path | None:
-    """Where the flows of a sample belong; None if its files would have to be read first and `read` is False.
+def find(cache: Path, sample: Sample, settings: PreparationSettings, *, read: bool = True) -> Places | None:
+    """Where faces and flows of a sample belong; None if its files would have to be read first and `read` is False.
 
     Files are known by their contents. A clip whose paths, sizes and times of change are those of an earlier run is
     taken to be unchanged. Raises Unusable where a file is not there.
@@ -49,7 +66,7 @@ def find(cache: Path, sample: Sample, settings: PreparationSettings, *, read: bo
     source = _digest(cache, source_files(sample, used), read)
     if source is None:
         return None
-    told = {
+    faces = {
         "version": VERSION,
         "libraries": _libraries(),
         "source": source,
@@ -57,10 +74,25 @@ def find(cache: Path, sample: Sample, settings: PreparationSettings, *, read: bo
         "onset, apex, offset": [sample.onset, sample.apex, sample.offset],
         "fps": sample.fps,
         "cropped": sample.cropped,
-        "settings": asdict(settings),
+        "readings": settings.readings,
+        "steady": settings.steady,
     }
-    key = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-    return cache / "flows" / key[:2] / f"{key}.npz"
+    return Places(_path(cache / "faces", faces), _path(cache / "flows", faces | asdict(settings)))
+
+
+def save_faces(path: Path, faces: Faces) -> None:
+    """Raises DatasetError where the cache cannot be written."""
+    numbers = sorted(faces.crops)
+    crops = np.stack([faces.crops[number] for number in numbers])
+    _write(path, lambda file: np.savez(file, numbers=numbers, crops=crops, notes=np.array(faces.notes, np.str_)))
+
+
+def load_faces(path: Path) -> Faces | None:
+    """None for a file that is missing or damaged: each array in it carries a checksum."""
+    if (stored := _load(path, "numbers", "crops", "notes")) is None:
+        return None
+    numbers, crops, notes = stored
+    return Faces(dict(zip(numbers.tolist(), crops, strict=True)), tuple(map(str, notes)))
 
 
 def save(path: Path, entry: Entry) -> None:
@@ -69,10 +101,22 @@ def save(path: Path, entry: Entry) -> None:
 
 
 def load(path: Path) -> Entry | None:
-    """None for a file that is missing or damaged: each array in it carries a checksum."""
+    """The same for flows."""
+    if (stored := _load(path, "flows", "notes")) is None:
+        return None
+    flows, notes = stored
+    return Entry(flows, tuple(map(str, notes)))
+
+
+def _path(folder: Path, told: dict[str, Any]) -> Path:
+    key = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return folder / key[:2] / f"{key}.npz"
+
+
+def _load(path: Path, *names: str) -> list[np.ndarray] | None:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return Entry(stored["flows"], tuple(str(note) for note in stored["notes"]))
+            return [stored[name] for name in names]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 

@@ -18,7 +18,7 @@ from bowam_model.datasets.sample import Corpus, Finding, FlowImage, Sample
 from bowam_model.errors import DatasetError, ImageError, ModelError
 from bowam_model.flow import ALIGNED_PX, bidirectional_flow
 from bowam_model.learning import Examples
-from bowam_model.preparation.cache import Entry, find, load, save
+from bowam_model.preparation.cache import Entry, Faces, find, load, load_faces, save, save_faces
 from bowam_model.preparation.faces import face_crops
 from bowam_model.preparation.pictures import Unusable, moments, read_picture
 from bowam_model.preparation.settings import PreparationSettings
@@ -87,10 +87,18 @@ def prepare(
     return Prepared(examples=_examples(corpus, taken, flows, fusion), findings=tuple(findings))
 
 
-def flows_of(sample: Sample, settings: PreparationSettings) -> Entry:
-    """The flows of one clip, float16 (V, H, W, C). Raises Unusable, ImageError, MissingDependency."""
+def flows_of(sample: Sample, settings: PreparationSettings, faces: Path) -> Entry:
+    """The flows of one clip, float16 (V, H, W, C), from the faces that lie in that file, or come to lie there.
+
+    Raises Unusable, ImageError, MissingDependency.
+    """
     when = moments(sample, settings.readings)
-    crops, notes = face_crops(sample, when.all, steady=settings.steady)
+    known = load_faces(faces)
+    if known is None or not set(when.all) <= known.crops.keys():
+        crops, notes = face_crops(sample, when.all, steady=settings.steady)
+        known = Faces(crops, tuple(notes))
+        save_faces(faces, known)
+    crops = known.crops
     made: dict[int, np.ndarray] = {}  # readings at the edge of a clip fall together
     for apex in when.apexes:
         if apex not in made:
@@ -98,7 +106,7 @@ def flows_of(sample: Sample, settings: PreparationSettings) -> Entry:
             if settings.side_px < ALIGNED_PX:
                 flow = cv2.resize(flow, (settings.side_px, settings.side_px), interpolation=cv2.INTER_AREA)
             made[apex] = flow.astype(np.float16)
-    return Entry(np.stack([made[apex] for apex in when.apexes]), tuple(notes))
+    return Entry(np.stack([made[apex] for apex in when.apexes]), known.notes)
 
 
 def _make(settings: PreparationSettings, cache: Path, sample: Sample) -> Path | str | ModelError:
@@ -106,11 +114,11 @@ def _make(settings: PreparationSettings, cache: Path, sample: Sample) -> Path | 
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        path = find(cache, sample, settings)
-        assert path is not None
-        if not path.exists():
-            save(path, flows_of(sample, settings))
-        return path
+        places = find(cache, sample, settings)
+        assert places is not None
+        if not places.flows.exists():
+            save(places.flows, flows_of(sample, settings, places.faces))
+        return places.flows
     except (Unusable, ImageError) as error:
         return str(error)
     except ModelError as error:
@@ -144,12 +152,12 @@ def _make_all(
     missing = []
     for index, sample in enumerate(samples):
         try:
-            path = find(cache, sample, settings, read=False)
+            places = find(cache, sample, settings, read=False)
         except Unusable as error:
             take(index, str(error))
             continue
-        if path and path.exists():
-            take(index, path)
+        if places and places.flows.exists():
+            take(index, places.flows)
         else:
             missing.append(index)
     if workers > 1 and len(missing) > 1:

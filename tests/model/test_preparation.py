@@ -281,6 +281,20 @@ def test_what_is_in_the_cache_is_not_made_again_even_from_another_folder(
     assert done == [(1, 1), (1, 1)]
 
 
+def test_another_fusion_or_side_does_not_align_the_faces_again(
+    frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus, other = corpus_of(sample_of(frames)), replace(QUICK, fusion="traditional", side_px=64)
+    fresh = prepare(corpus, other, tmp_path / "fresh").examples
+    prepare(corpus, QUICK, tmp_path / "cache")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the faces are aligned again")
+
+    monkeypatch.setattr(module, "face_crops", refuse)
+    assert prepare(corpus, other, tmp_path / "cache").examples.digest == fresh.digest
+
+
 def test_whatever_decides_the_flow_changes_the_key(frames: Path, tmp_path: Path) -> None:
     sample = sample_of(frames)
     other = tmp_path / "other"
@@ -300,7 +314,8 @@ def test_whatever_decides_the_flow_changes_the_key(frames: Path, tmp_path: Path)
         (sample_of(other), QUICK),
     ]
     keys = [cache.find(tmp_path / "cache", *variant) for variant in variants]
-    assert len(set(keys)) == len(variants)
+    assert len({places.flows for places in keys if places}) == len(variants)
+    assert len({places.faces for places in keys if places}) == len(variants) - 2  # neither side nor fusion moves them
     assert cache.find(tmp_path / "cache", replace(sample, label="negative", subject="x"), QUICK) == keys[0]
 
 
@@ -316,7 +331,7 @@ def test_a_changed_file_under_the_same_name_is_seen(frames: Path, tmp_path: Path
 def test_a_damaged_cache_file_is_made_again(frames: Path, tmp_path: Path, damage: str) -> None:
     corpus = corpus_of(sample_of(frames))
     good = prepare(corpus, QUICK, tmp_path).examples
-    (path,) = tmp_path.rglob("*.npz")
+    (path,) = (tmp_path / "flows").rglob("*.npz")
     data = bytearray(path.read_bytes())
     if damage == "flip":
         data[len(data) // 2] ^= 4
@@ -327,6 +342,10 @@ def test_a_damaged_cache_file_is_made_again(frames: Path, tmp_path: Path, damage
         path.write_bytes(data[: len(data) // 2] if damage == "cut" else b"")
     assert prepare(corpus, QUICK, tmp_path).examples.digest == good.digest
     assert cache.load(path) is not None
+    (faces,) = (tmp_path / "faces").rglob("*.npz")
+    faces.write_bytes(faces.read_bytes()[:-100])
+    path.unlink()
+    assert prepare(corpus, QUICK, tmp_path).examples.digest == good.digest
     (known,) = (path for path in (tmp_path / "sources").rglob("*") if path.is_file())
     known.write_bytes(b"\xff half a dig")
     assert prepare(corpus, QUICK, tmp_path).examples.digest == good.digest
