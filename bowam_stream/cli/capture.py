@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bowam_stream.cli.options import Camera, ConfigFile, Frames, Insecure, Rate
+from bowam_stream.cli.options import Camera, ConfigFile, Frames, Insecure, MaxFaces, Rate
 
 
 def capture(
@@ -13,6 +13,7 @@ def capture(
     camera: Camera = "cam0",
     frames: Frames = None,
     config: ConfigFile = None,
+    max_faces: MaxFaces = None,
     rate: Rate = None,
     loops: Annotated[int | None, typer.Option(min=1, help="Play a recording so many times, as one stream.")] = None,
     as_live: Annotated[
@@ -32,6 +33,7 @@ def capture(
         raise typer.BadParameter("must be 1 or max", param_hint="--speed")
     settings = load_config(config)
     settings = replaced(settings, "source", rate_hz=rate, loops=loops)
+    settings = replaced(settings, "face", max_faces=max_faces)
     settings = replaced(settings, "transport", endpoint=frames, insecure=insecure or None)
     settings = replaced(settings, "metrics", capture_port=metrics_port)
     if sys.stderr.isatty() and not supervised():

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bowam_stream.cli.options import Camera, ConfigFile, Insecure, Weights
+from bowam_stream.cli.options import Camera, ConfigFile, Insecure, MaxFaces, Weights
 
 NOTICE = (
     "People in view must know that their faces are analysed. Inferring emotions at work or in education is banned in "
@@ -18,6 +18,7 @@ def live(
         str, typer.Option("--source", help="0, /dev/video0, rtsp://...; a video is played as a camera would send it.")
     ] = "0",
     camera: Camera = "cam0",
+    max_faces: MaxFaces = None,
     journal: Annotated[Path | None, typer.Option(metavar="FILE", help="The event journal (SQLite).")] = None,
     weights: Weights = None,
     config: ConfigFile = None,
@@ -31,6 +32,7 @@ def live(
     from bowam_stream.pipeline.stop import StopFlag
 
     settings = load_config(config)
+    settings = replaced(settings, "face", max_faces=max_faces)
     settings = replaced(settings, "model", weights=weights)
     settings = replaced(settings, "transport", insecure=insecure or None)
     settings = replaced(settings, "events", journal=journal, insecure=insecure or None)

@@ -25,6 +25,10 @@ Rate = Annotated[
     float | None,
     typer.Option("--rate", min=0.1, max=10_000, metavar="HZ", help="Frame rate of a folder of numbered images."),
 ]
+MaxFaces = Annotated[
+    int | None,
+    typer.Option("--max-faces", min=1, max=100, metavar="N", help="How many faces to follow at once; 1 if not given."),
+]
 Weights = Annotated[
     Path | None,
     typer.Option("--weights", metavar="FILE.safetensors", help="Weights of the network; without it, the shipped nano."),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bowam_stream.cli.options import Camera, ConfigFile, Rate, Weights
+from bowam_stream.cli.options import Camera, ConfigFile, MaxFaces, Rate, Weights
 
 if TYPE_CHECKING:
     from bowam_stream.cli.outputs import Outputs
@@ -30,6 +30,7 @@ def replay(
     journal: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep the run's journal here.")] = None,
     weights: Weights = None,
     camera: Camera = "cam0",
+    max_faces: MaxFaces = None,
     rate: Rate = None,
     loops: Annotated[int | None, typer.Option(min=1, help="Play it so many times, as one stream.")] = None,
     config: ConfigFile = None,
@@ -42,6 +43,7 @@ def replay(
         raise typer.BadParameter("must be 1 or max", param_hint="--speed")
     settings = load_config(config)
     settings = replaced(settings, "source", rate_hz=rate, loops=loops)
+    settings = replaced(settings, "face", max_faces=max_faces)
     settings = replaced(settings, "model", weights=weights)
     with run(
         video,

@@ -57,6 +57,7 @@ def test_the_digest_changes_with_what_changes_events_and_with_nothing_else(tmp_p
     same = replaced(config, "events", endpoint="tcp://127.0.0.1:9999")
     assert same.digest() == config.digest()
     assert replaced(config, "source", rate_hz=100.0).digest() != config.digest()
+    assert replaced(config, "face", max_faces=2).digest() != config.digest()
     before = config.digest()
     weights.write_bytes(b"two")
     assert config.digest() != before

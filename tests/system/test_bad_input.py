@@ -44,6 +44,7 @@ FAILS = {
 }
 
 WRONG = {
+    "no face at all": ("live", "--max-faces", "0"),
     "an unknown verb": ("reply",),
     "an unknown option": ("replay", "text.mp4", "--fast"),
     "a missing argument": ("replay",),

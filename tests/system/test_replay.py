@@ -169,3 +169,17 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+@pytest.mark.media
+def test_as_many_faces_are_followed_as_were_asked_for(bowam: Run, media: Path, tmp_path: Path) -> None:
+    """Two people side by side, who change places at frame 40: two tracks without the option, four with it."""
+    video = media / "robust" / "two_people_swap_at_40.mp4"
+    for options, faces, tracks in ((("--max-faces", "2"), 2, 4), ((), 1, 2)):
+        out = tmp_path / f"{faces}.csv"
+        run = bowam("replay", video, "--explain", out, *options)
+        assert run.returncode == 0, run.stderr
+        with out.open(newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["signal"]]
+        assert len(rows) == 75 * faces
+        assert len({row["face"] for row in rows}) == tracks
