@@ -8,6 +8,7 @@ import typer
 import bowam_stream
 from bowam_model.cli import COMMANDS, GROUPS
 from bowam_stream import logs
+from bowam_stream.cli.bench import bench
 from bowam_stream.cli.capture import capture
 from bowam_stream.cli.demo import demo
 from bowam_stream.cli.doctor import doctor
@@ -30,7 +31,7 @@ app = typer.Typer(
 WATCH, PIECES, MODEL = "Watch", "The two processes", "Model and data"
 for panel, commands in (
     (WATCH, (demo, replay, live, subscribe)),
-    (PIECES, (capture, worker, doctor)),
+    (PIECES, (capture, worker, doctor, bench)),
     (MODEL, COMMANDS),
 ):
     for command in commands:
