@@ -43,6 +43,8 @@ RETRACTIONS = (
     *("gap", "face_lost", "end_of_stream", "interrupted"),
 )
 """Reasons that start at zero; another one gets its series when it first occurs."""
+REFUSALS = (*("blink", "nod", "flicker", "speech", "restless"), *("too_weak", "too_strong", "tail", "way_back"))
+"""Likewise of movements that were never announced."""
 
 
 class StageTiming(msgspec.Struct, frozen=True, kw_only=True):
@@ -222,6 +224,12 @@ class WorkerMetrics(_Metrics):
         self._retracted = Counter(
             "bowam_candidates_retracted", "Candidates taken back.", ["camera", "reason"], registry=self.registry
         )
+        self._refused = Counter(
+            "bowam_movements_refused",
+            "Movements over the threshold that were measured and never announced.",
+            ["camera", "reason"],
+            registry=self.registry,
+        )
         self._journal = Histogram(
             "bowam_journal_write_seconds",
             "Time to make one record safe on disk.",
@@ -265,6 +273,10 @@ class WorkerMetrics(_Metrics):
         if event.delivery is not None and event.delivery.latency_ms is not None:
             self._latency.labels(label).observe(event.delivery.latency_ms / 1000)
 
+    def refused(self, camera: str, reason: str) -> None:
+        """A movement ended that was never announced as an event."""
+        self._refused.labels(self._label(camera), reason).inc()
+
     def backend(self, model: Model) -> None:
         """Which network speaks from now on."""
         self._backend.info({"backend": model.backend, "model": model.name, "weights": model.weights})
@@ -273,6 +285,8 @@ class WorkerMetrics(_Metrics):
         super()._make_series(camera)
         for reason in RETRACTIONS:
             self._retracted.labels(camera, reason)
+        for reason in REFUSALS:
+            self._refused.labels(camera, reason)
         for kind in get_args(Kind):
             for label in self._labels if kind == "micro" else ("",):
                 self._events.labels(camera, kind, label)

@@ -163,6 +163,9 @@ class Worker:
             return  # the receiver counted it: no hello yet
         with timed(self._metrics.stage, "spot"):
             candidates = stream.push(frame)
+        for row in stream.spotter.trace:
+            if row.refused is not None:
+                self._metrics.refused(frame.camera, row.refused)
         self._settle(stream, candidates, frame)
         now_ns = clock.monotonic_ns()
         if now_ns - self._status_ns.get(frame.camera, 0) > STATUS_EVERY_NS:

@@ -5,8 +5,9 @@
     signal, threshold  motion of the two strongest regions together, in units of this face's noise at rest
     motion_px          motion of the region that moved farthest, px of the 240 px face
     state              rest; open: a movement is measured; told: its event is out; slow: it outlasted a micro-expression
-    doubt              why the open movement is not told, or was dropped: one of the events' reasons, "tail" (of the
-                       movement before) or "way_back" (of a slow one)
+    doubt              why the open movement is not told now: one of the events' reasons, "tail" (of the movement
+                       before) or "way_back" (of a slow one)
+    refused            the movement ended here and was never told: why
     quality            what is wrong with this frame: as in the events, or "skipped": it came too soon after the last
     event_id, phase, kind, reason, label      the event records that this frame brought
     brow_outer_left... how far each region is from its recent past, in units of its own noise at rest
@@ -30,7 +31,7 @@ from bowam_stream.spotting.regions import NAMES
 CSV, PARQUET = ".csv", ".parquet"
 NUMBERS = ("signal", "threshold", "motion_px")
 EVENT_FIELDS = ("event_id", "phase", "kind", "reason", "label")
-COLUMNS = ("frame", "t_ns", "face", *NUMBERS, "state", "doubt", "quality", *EVENT_FIELDS, *NAMES)
+COLUMNS = ("frame", "t_ns", "face", *NUMBERS, "state", "doubt", "refused", "quality", *EVENT_FIELDS, *NAMES)
 GROUP_ROWS = 50_000  # of a Parquet row group: what is held in memory
 DIGITS = 4
 
@@ -80,7 +81,18 @@ def _row(frame: FrameRecord, track: int | None, face: FaceRecord | None, events:
     fields = [";".join(str(getattr(event, name) or "") for event in events) for name in EVENT_FIELDS]
     if face is None:
         nothing = [None] * len(NUMBERS)
-        return (frame.frame, frame.t_ns, track, *nothing, None, None, None, *map(_text, fields), *[None] * len(NAMES))
+        return (
+            frame.frame,
+            frame.t_ns,
+            track,
+            *nothing,
+            None,
+            None,
+            None,
+            None,
+            *map(_text, fields),
+            *[None] * len(NAMES),
+        )
     numbers = [getattr(face, name) for name in NUMBERS]
     return (
         frame.frame,
@@ -89,6 +101,7 @@ def _row(frame: FrameRecord, track: int | None, face: FaceRecord | None, events:
         *map(_rounded, numbers),
         _text(face.state),
         face.doubt,
+        face.refused,
         _text(";".join(face.quality)),
         *map(_text, fields),
         *(_rounded(face.regions.get(name)) for name in NAMES),
@@ -106,7 +119,7 @@ def _rounded(value: float | None) -> float | None:
 def _write_parquet(file: Path, table: Iterator[Row]) -> None:
     pyarrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")  # no dependency of ours
     whole = ("frame", "t_ns", "face")
-    text = ("state", "doubt", "quality", *EVENT_FIELDS)
+    text = ("state", "doubt", "refused", "quality", *EVENT_FIELDS)
     types = [
         (name, pyarrow.int64() if name in whole else pyarrow.string() if name in text else pyarrow.float64())
         for name in COLUMNS

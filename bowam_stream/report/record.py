@@ -62,6 +62,8 @@ class TraceLike(Protocol):
     @property
     def doubt(self) -> str | None: ...
     @property
+    def refused(self) -> str | None: ...
+    @property
     def quality(self) -> tuple[str, ...]: ...
     @property
     def regions(self) -> Mapping[str, float]: ...
@@ -79,6 +81,7 @@ class FaceRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     regions: dict[str, float]  # motion by region of the face
     motion_px: float | None = None  # of the region that moved farthest, px of the crop
     doubt: str | None = None  # why no event is made of the movement that is open
+    refused: str | None = None  # why the movement that ended here was never announced
     quality: tuple[str, ...] = ()  # what is wrong with this face in this frame
 
     def outlines(self) -> dict[str, np.ndarray]:
@@ -237,6 +240,7 @@ def _face_record(track: int, face: Face | None, row: TraceLike | None) -> FaceRe
         regions={} if row is None else {name: float(motion) for name, motion in row.regions.items()},
         motion_px=None if row is None else float(row.motion_px),
         doubt=None if row is None else row.doubt,
+        refused=None if row is None else row.refused,
         quality=() if row is None else row.quality,
     )
 

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from bowam_stream.clock import NS_PER_SECOND
-from bowam_stream.report.record import FaceRecord, FrameRecord
+from bowam_stream.report.record import FrameRecord
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +43,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     end_s: float  # of the last frame
     series: dict[int, Series]  # by face
     states: tuple[StateSpan, ...]
-    unannounced: dict[str, int]  # movements that were measured and never told, by the last doubt about them
+    unannounced: dict[str, int]  # movements that were measured and never announced, by reason
 
     @property
     def gap_s(self) -> float:
@@ -53,7 +53,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_trace(records: Iterable[FrameRecord]) -> Trace:
     """Read a record from its first frame to its last."""
-    times, frames_with_face, states, doubts = array("d"), 0, _States(), _Doubts()
+    times, frames_with_face, states, refused = array("d"), 0, _States(), Counter[str]()
     columns: dict[int, tuple[array[float], array[float], array[float]]] = {}
     for record in records:
         t_s = record.t_ns / NS_PER_SECOND
@@ -65,7 +65,8 @@ def read_trace(records: Iterable[FrameRecord]) -> Trace:
             values[1].append(np.nan if face.signal is None else face.signal)
             values[2].append(np.nan if face.threshold is None else face.threshold)
             states.push(face.track, face.state, t_s)
-            doubts.push(face)
+            if face.refused is not None:
+                refused[face.refused] += 1
     period_s = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
     return Trace(
         frames=len(times),
@@ -77,7 +78,7 @@ def read_trace(records: Iterable[FrameRecord]) -> Trace:
             for track, (t_s, signal, threshold) in columns.items()
         },
         states=tuple(states.spans(period_s)),
-        unannounced=dict(doubts.counts),
+        unannounced=dict(refused),
     )
 
 
@@ -129,20 +130,3 @@ class _States:
             for face, (state, start, seen) in self._open.items()
         )
         return iter(sorted([*self._done, *last], key=lambda span: (span.start_s, span.face)))
-
-
-class _Doubts:
-    """Counts the movements that ended without having been told."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self._last: dict[int, str] = {}  # face -> doubt about its open movement
-
-    def push(self, face: FaceRecord) -> None:
-        if face.doubt is not None:
-            self._last[face.track] = face.doubt
-        if face.state == "open":
-            return
-        doubt = self._last.pop(face.track, None)
-        if doubt is not None and face.state != "told":
-            self.counts[doubt] += 1

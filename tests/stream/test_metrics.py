@@ -82,6 +82,7 @@ def test_the_series_of_a_camera_exist_before_anything_happens():
     for kind, label in (("micro", "positive"), ("micro", "surprise"), ("macro", ""), ("blink", "")):
         assert value("bowam_events_total", {"camera": "cam0", "kind": kind, "label": label}) == 0
     assert value("bowam_candidates_retracted_total", {"camera": "cam0", "reason": "nod"}) == 0
+    assert value("bowam_movements_refused_total", {"camera": "cam0", "reason": "nod"}) == 0
     assert value("bowam_sequence_gaps_total", {"camera": "cam0"}) == 0
     assert value("bowam_event_latency_seconds_count", {"camera": "cam0"}) == 0
 

@@ -19,6 +19,7 @@ from bowam_stream.pipeline import replaying, working
 from bowam_stream.pipeline.stop import StopFlag
 from bowam_stream.pipeline.summary import read_summary
 from bowam_stream.pipeline.supervisor import Child, RestartPolicy
+from bowam_stream.spotting import TraceRow
 from bowam_stream.worker import Recogniser
 
 MODEL = Model(name="fake", weights="sha256:00", backend="eager")
@@ -131,6 +132,22 @@ def test_a_stream_becomes_events_and_a_summary(worker: working.Worker, heard: He
     assert summary is not None
     assert (summary.frames, summary.frames_with_face, summary.quality) == (4, 0, ("damaged",))
     assert heard.statuses[-1]["ended"] is True
+
+
+def test_movements_that_were_never_announced_are_counted_by_reason(
+    worker: working.Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As are retractions; an announced one is not counted here."""
+    row = TraceRow(
+        frame=0, t_ns=0, face=0, signal=6.0, threshold=5.0, motion_px=1.0, state="rest", doubt=None, refused="nod",
+        quality=(), regions={},
+    )  # fmt: skip
+    monkeypatch.setattr(FakeSpotter, "trace", (row, msgspec.structs.replace(row, face=1, refused=None)))
+    for message in (hello(), *(frame(index) for index in range(4)), end()):
+        worker.handle(message)
+    value = worker._metrics.registry.get_sample_value
+    assert value("bowam_movements_refused_total", {"camera": "cam0", "reason": "nod"}) == 4
+    assert value("bowam_movements_refused_total", {"camera": "cam0", "reason": "speech"}) == 0
 
 
 def test_a_recording_that_begins_anew_says_nothing_twice(worker: working.Worker, heard: Heard) -> None:

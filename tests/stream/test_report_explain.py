@@ -30,6 +30,7 @@ def seen(frame: int, track: int, state: str = "rest", doubt: str | None = None, 
         motion_px=0.1,
         state=state,
         doubt=doubt,
+        refused=None,
         quality=quality,
         regions={name: float(place) for place, name in enumerate(NAMES)},
     )

@@ -39,6 +39,7 @@ class Row(msgspec.Struct):
     state: str = "rest"
     motion_px: float = 0.5
     doubt: str | None = None
+    refused: str | None = None
     quality: tuple[str, ...] = ()
     regions: dict = {}
 
@@ -103,7 +104,7 @@ def record_in(
             aligned = AlignedFrame(
                 camera="clip", session="s", seq=number, moment=moment(number), faces=(face,) if with_face else ()
             )
-            row = Row(face=0, state="open", doubt="nod") if number == 110 else Row(face=0)
+            row = Row(face=0, refused="nod") if number == 110 else Row(face=0)
             recorder.frame(aligned, [row] if with_face else [])
         for onset in (20, 80):
             recorder.candidate(

@@ -24,6 +24,10 @@ class Row(msgspec.Struct):
     signal: float | None
     threshold: float | None = 4.0
     state: str = "watching"
+    motion_px: float = 0.5
+    doubt: str | None = None
+    refused: str | None = None
+    quality: tuple[str, ...] = ()
     regions: dict = {}
 
 

@@ -34,6 +34,7 @@ class Row(msgspec.Struct):
     state: str = "watching"
     motion_px: float = 0.25
     doubt: str | None = None
+    refused: str | None = None
     quality: tuple[str, ...] = ()
     regions: dict = {}
 
@@ -72,7 +73,8 @@ def candidate(event_id: str, triple: Triple | None) -> Candidate:
 def test_frames_come_back_in_order_with_their_trace(tmp_path: Path) -> None:
     with Recorder(tmp_path / "run", HELLO) as recorder:
         recorder.frame(
-            aligned(0, face()), [Row(face=0, regions={"chin": np.float32(0.5)}, doubt="too_weak", quality=("gap",))]
+            aligned(0, face()),
+            [Row(face=0, regions={"chin": np.float32(0.5)}, doubt="too_weak", refused="nod", quality=("gap",))],
         )
         recorder.frame(aligned(1), [])
         recorder.frame(aligned(2, face(1)), [])
@@ -84,7 +86,7 @@ def test_frames_come_back_in_order_with_their_trace(tmp_path: Path) -> None:
     assert first.t_ns == 0 < second.t_ns
     (seen,) = first.faces
     assert (seen.signal, seen.threshold, seen.state, seen.regions) == (1.25, 4.0, "watching", {"chin": 0.5})
-    assert (seen.motion_px, seen.doubt, seen.quality) == (0.25, "too_weak", ("gap",))
+    assert (seen.motion_px, seen.doubt, seen.refused, seen.quality) == (0.25, "too_weak", "nod", ("gap",))
     assert second.faces == ()
     assert (third.faces[0].track, third.faces[0].signal) == (1, None)
 

@@ -12,7 +12,7 @@ HERE = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
 def face(
-    track: int = 0, signal: float | None = 1.0, state: str = "rest", *, seen: bool = True, doubt: str | None = None
+    track: int = 0, signal: float | None = 1.0, state: str = "rest", *, seen: bool = True, refused: str | None = None
 ) -> FaceRecord:
     return FaceRecord(
         track=track,
@@ -22,7 +22,7 @@ def face(
         threshold=4.0,
         state=state,
         regions={},
-        doubt=doubt,
+        refused=refused,
     )
 
 
@@ -56,16 +56,9 @@ def test_equal_states_become_one_span() -> None:
     assert spans == [("rest", 0.0, 0.04), ("open", 0.04, 0.08), ("rest", 0.08, 0.1)]
 
 
-def test_movements_that_were_never_told_are_counted_by_their_last_doubt() -> None:
-    """Not those that were told after all; one that is still open at the end is not decided."""
-    story = [
-        *[("rest", None), ("open", "nod"), ("open", "speech"), ("open", None), ("rest", None)],  # never told
-        *[("open", "too_weak"), ("told", None), ("rest", None)],  # told in the end
-        *[("open", None), ("rest", "tail"), ("rest", None)],  # dropped at once
-        ("open", "nod"),
-    ]
-    trace = read_trace([frame(n, face(state=state, doubt=doubt)) for n, (state, doubt) in enumerate(story)])
-    assert trace.unannounced == {"speech": 1, "tail": 1}
+def test_movements_that_were_never_told_are_counted_by_reason() -> None:
+    trace = read_trace([frame(n, face(refused=why)) for n, why in enumerate([None, "nod", None, "speech", "nod"])])
+    assert trace.unannounced == {"nod": 2, "speech": 1}
 
 
 def test_no_peak_is_lost() -> None:

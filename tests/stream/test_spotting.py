@@ -10,7 +10,7 @@ import pytest
 
 from bowam_model.face import AlignedFace, align_still
 from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Face, FaceQuality, Hello, Moment
-from bowam_stream.metrics.collectors import RETRACTIONS
+from bowam_stream.metrics.collectors import REFUSALS
 from bowam_stream.spotting import Spotter, SpottingSettings
 from bowam_stream.spotting.regions import REGIONS
 
@@ -334,19 +334,35 @@ def test_the_trace_tells_why() -> None:
     assert "warming_up" not in rows[-1].quality
 
 
-def test_the_trace_tells_why_a_movement_was_never_announced() -> None:
-    """One syllable of 9 px passes the threshold and is measured; what speaks against it stands in its rows."""
-    jaw = bump("chin", 0, 9) + bump("lip_lower", 0, 9)
+def syllable(t: float) -> np.ndarray:
+    return raised_cosine(t, 1300, 120, 120) * (bump("chin", 0, 9) + bump("lip_lower", 0, 9))
+
+
+def nod(t: float) -> np.ndarray:
+    return raised_cosine(t, 1300, 150, 200) * (np.tile(np.float32((0.3, 8.0)), (240, 240, 1)) + bump("chin", 0, 0.8))
+
+
+@pytest.mark.parametrize(("reason", "field", "moving"), [("speech", syllable, 0.0), ("nod", nod, 8.0)])
+def test_a_movement_that_is_never_announced_leaves_its_reason(reason: str, field: Field, moving: float) -> None:
+    """It passes the threshold and is measured: every row says what speaks against it, the last one what it came to."""
     spotter = Spotter(SpottingSettings(), Hello(camera="cam", session="s", source="test", rate_hz=100.0))
     told, rows = [], []
-    for frame in stage(lambda t: raised_cosine(t, 1300, 120, 120) * jaw):
-        told += spotter.push(frame)
+    for frame in stage(field):
+        told += spotter.push(_shifted(frame, moving * raised_cosine(frame.moment.t_ns / 1e6, 1300, 150, 200)))
         rows += spotter.trace
     assert told == []
     assert "open" in {row.state for row in rows}
-    doubts = {row.doubt for row in rows} - {None}
-    assert "speech" in doubts
-    assert doubts <= {*RETRACTIONS, "tail", "way_back"}
+    assert {row.doubt for row in rows if row.state == "open"} - {None} <= set(REFUSALS)
+    assert reason in {row.refused for row in rows}
+    for row in rows:
+        assert row.refused is None or row.state != "open"
+
+
+def _shifted(frame: AlignedFrame, down_px: float) -> AlignedFrame:
+    """The same crops, cut out of a picture in which the head is further down."""
+    place = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, -down_px]])
+    faces = tuple(msgspec.structs.replace(face, transform=place) for face in frame.faces)
+    return msgspec.structs.replace(frame, faces=faces)
 
 
 def test_frames_that_come_too_soon_are_marked_in_the_trace() -> None:
