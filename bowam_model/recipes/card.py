@@ -32,7 +32,8 @@ accuracy on real data is claimed.**
   0.8-3 px on the aligned 240 px face (hard 0.8-1.2, medium 1.2-2, easy 2-3), each muscle varied in place, direction
   and width, at 30-200 frames per second, with sensor noise, JPEG coding, changing light, a wandering head, alignment
   noise and an error of 12 ms in the three instants.
-- `none` is stillness, nods, blinks, speech, flicker, and macro-expressions larger than any micro-expression.
+- `none` is stillness, nods, blinks, speech and flicker. Macro-expressions are no part of it: the spotter tells them by
+  their length.
 
 ## Recipe
 One command: `bowam train --identities FOLDER --source TEXT --out bowam-nano.safetensors`. The number of epochs was
@@ -43,8 +44,8 @@ saw, and nothing about real expressions.
 LIMITS = """\
 ## Limits
 - Synthetic skin does not wrinkle, shade or slide over bone: real expressions differ from the fields used here.
-- A micro- and a macro-expression of one size differ in duration alone, which the network does not see: the spotter
-  decides.
+- A micro- and a macro-expression differ in duration alone, which the network does not see: it names both, and the
+  spotter decides.
 - The photos show adults, frontal and evenly lit. Nothing is known about other conditions, and so few people say little
   about fairness between groups.
 - Not for decisions about people. Emotion inference at work and in education is banned in the EU (AI Act, Article 5).

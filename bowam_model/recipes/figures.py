@@ -74,7 +74,7 @@ def calibrate(validation: Result, max_error: float) -> Calibration:
     """Fit the temperature, then the threshold: the lowest above which at most `max_error` are wrong, surely.
 
     A network may be made less sure than training left it, never surer: what sharpens it within the ranges of training
-    made it overconfident in each of the nine settings outside them (the card's table), and real faces lie outside.
+    makes it overconfident in most settings outside them (the card's table), and real faces lie outside.
     """
     fitted = fit_temperature(validation.probabilities, validation.labels)
     temperature = max(1.0, fitted)

@@ -30,7 +30,7 @@ from bowam_model.synthesis.triples import OUTSIDE, TRAINED, Generator, examples
 from bowam_model.training import TrainingSettings, predict, train
 
 SET = "identities"  # what the people are called by who asks whether the weights have seen them
-EXAMPLES_VERSION = 2  # of the examples: raise it when synthesis changes, or old ones are found in the cache
+EXAMPLES_VERSION = 3  # of the examples: raise it when synthesis changes, or old ones are found in the cache
 
 
 @dataclass(frozen=True, kw_only=True)

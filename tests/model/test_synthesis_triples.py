@@ -36,7 +36,7 @@ from bowam_model.synthesis.triples import (
 )
 from bowam_model.training import TrainingSettings
 
-SCENARIOS_OF_VERSION_2 = "72cd87e20127f09c94240450eacd46fd6b5f0541037c688df26686d0608a28fa"
+SCENARIOS = "6e000786a997e674d80887eb3e7a68e1e75a9737869a64c3eca3cd5ec1776e71"
 
 
 @pytest.mark.parametrize("label", MEGC2019)
@@ -61,9 +61,6 @@ def test_what_is_none_has_no_micro_expression_in_it() -> None:
             assert all(m.kind != "micro" for m in plan.movements)
             assert bool(plan.nods) == (detail == "nod")
             assert bool(plan.speech) == (detail == "speech")
-            if detail == "macro":
-                (movement,) = plan.movements
-                assert movement.amplitude_px > max(STRATA["easy"])
             assert instants_ms[0] > START_MS - 200
 
 
@@ -166,13 +163,13 @@ def test_the_reliability_picture_has_a_point_where_each_bin_lies(tmp_path: Path)
 
 
 def test_examples_of_training_are_those_of_the_version_that_stands_in_the_cache() -> None:
-    """Digest of all that a scenario decides, taken before other ranges could be set; raise EXAMPLES_VERSION with it."""
+    """Digest of all that a scenario decides, taken with version 3; where it changes, raise EXAMPLES_VERSION with it."""
     rng = np.random.default_rng(7)
     scenarios = [scenario(rng, label, stratum) for label in MEGC2019 for stratum in STRATA]
     scenarios += [scenario(rng, NONE, detail) for detail in NO_EXPRESSION]
     text = repr([rounded([msgspec.to_builtins(plan), list(instants_ms)]) for plan, instants_ms in scenarios])
-    assert hashlib.sha256(text.encode()).hexdigest() == SCENARIOS_OF_VERSION_2
-    assert EXAMPLES_VERSION == 2
+    assert hashlib.sha256(text.encode()).hexdigest() == SCENARIOS
+    assert EXAMPLES_VERSION == 3
 
 
 def rounded(value: Any) -> Any:
@@ -241,8 +238,6 @@ def test_what_is_drawn_outside_lies_outside() -> None:
         plan, _ = scenario(rng, NONE, "nod", setting)
         assert not 250 < plan.nods[0].duration_ms < 900
         assert not 1.0 < np.hypot(plan.nods[0].pitch_px, plan.nods[0].yaw_px) < 9.0
-        plan, _ = scenario(rng, NONE, "macro", setting)
-        assert plan.movements[0].amplitude_px >= 9.0
 
 
 def test_compression_alone_changes_pixels_and_nothing_that_happens() -> None:
