@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 from bowam_stream.errors import ReportError
-from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Face, Hello, Moment, Phase, Triple
+from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Face, Hello, Phase, Triple
 from bowam_stream.spotting.regions import REGIONS
 
 LENGTH_BYTES = 4
@@ -116,7 +116,6 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """A candidate and the frame that brought it."""
 
     frame: int
-    t_ns: int
     track: int
     event_id: str
     phase: Phase
@@ -134,7 +133,7 @@ class Recorder:
         (folder / "hello.json").write_bytes(msgspec.json.encode(hello))
         self._frames = (folder / "frames.bin").open("wb", buffering=1 << 20)
         self._told = (folder / "told.bin").open("wb")
-        self._at = Moment(frame=0, t_ns=0)  # the last frame
+        self._last_frame = 0
 
     def frame(self, frame: AlignedFrame, trace: Sequence[TraceLike]) -> None:
         """Note one frame and the rows of the spotter that belong to it."""
@@ -145,14 +144,13 @@ class Recorder:
             t_ns=frame.moment.t_ns,
             faces=tuple(_face_record(track, faces.get(track), rows.get(track)) for track in sorted({*faces, *rows})),
         )
-        self._at = frame.moment
+        self._last_frame = frame.moment.frame
         self._write(self._frames, record)
 
     def candidate(self, candidate: Candidate) -> None:
         """Note that the last frame brought a candidate; keep the three crops of one that the network looks at."""
         told = Told(
-            frame=self._at.frame,
-            t_ns=self._at.t_ns,
+            frame=self._last_frame,
             track=candidate.face,
             event_id=candidate.event_id,
             phase=candidate.phase,
