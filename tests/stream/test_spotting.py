@@ -1,6 +1,6 @@
 """The spotter on a portrait that moves as we say: a picture, a displacement over time, noise of its own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
 import cv2
@@ -247,6 +247,29 @@ def test_a_lost_message_inside_the_movement_marks_the_event() -> None:
     frames, _ = brow_raise_100()
     assert "gap" in spot([f for f in frames if not 144 <= f.moment.frame <= 146])[-1][1].quality
     assert "gap" not in spot([f for f in frames if not 30 <= f.moment.frame <= 32])[-1][1].quality
+
+
+def test_frames_that_the_camera_itself_left_out_mark_the_event() -> None:
+    """Nothing was lost on the wire, but the times tell."""
+    frames, _ = brow_raise_100()
+    assert "gap" in spot(renumbered(f for f in frames if not 144 <= f.moment.frame <= 146))[-1][1].quality
+
+
+def test_a_camera_that_slows_down_is_believed_by_its_times_and_not_by_what_it_announced() -> None:
+    """From 100 to 50 frames a second, as auto-exposure does in poor light, and to 20, where nothing is claimed."""
+    frames, _ = brow_raise_100()
+    assert "low_frame_rate" not in spot(frames)[-1][1].quality
+    halved = spot(renumbered(f for f in frames if f.moment.frame < 40 or f.moment.frame % 2 == 0))
+    assert halved[-1][1].phase == "final"
+    assert halved[-1][1].quality == ("low_frame_rate", "warming_up")
+    slowed = renumbered(f for f in frames if f.moment.frame < 2 or f.moment.frame % 5 == 0)
+    assert outcomes(spot(slowed)) == [("retracted", "frame_rate")]
+    assert outcomes(spot(slowed, SpottingSettings(min_rate_hz=10.0))) == [("final", "micro")]
+
+
+def renumbered(frames: Iterable[AlignedFrame]) -> list[AlignedFrame]:
+    """As a source sends them that never had the others."""
+    return [msgspec.structs.replace(f, seq=k, moment=Moment(frame=k, t_ns=f.moment.t_ns)) for k, f in enumerate(frames)]
 
 
 def test_a_long_silence_inside_the_movement_retracts_it() -> None:
