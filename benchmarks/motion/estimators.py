@@ -109,7 +109,8 @@ def phase_correlation(reference: np.ndarray, landmarks: np.ndarray) -> Follow:
         total, count = np.zeros((GRID, GRID, 2), np.float32), np.zeros((GRID, GRID, 1), np.float32)
         for row, col in patches:
             part = (slice(row * cell, row * cell + _PATCH_PX), slice(col * cell, col * cell + _PATCH_PX))
-            shift, _ = cv2.phaseCorrelate(before[part], after[part], window)
+            # Copies: OpenCV multiplies the window into the very arrays that it is given.
+            shift, _ = cv2.phaseCorrelate(before[part].copy(), after[part].copy(), window)
             total[row : row + size, col : col + size] += shift
             count[row : row + size, col : col + size] += 1
         motion = (total / np.maximum(count, 1)).reshape(-1, 2)
