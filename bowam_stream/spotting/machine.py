@@ -64,6 +64,7 @@ class FaceMachine:
         self.signal = 0.0  # of the watched regions together
         self.motion_px = 0.0  # largest departure of a watched region
         self.doubt: str | None = None  # why the movement that is open has not been told in this frame
+        self.refused: str | None = None  # why a movement that ended in this frame was never told
         self.quality: tuple[str, ...] = ()  # what is wrong with this frame
 
     @property
@@ -83,7 +84,7 @@ class FaceMachine:
         self.trail.append(moment, row)
         self._rate_hz = rate_hz
         t = float(self.trail.t_ms[-1])
-        self.doubt = None
+        self.doubt = self.refused = None
         self._remember(t, flaws)
         out = self._watch_slow(t) + self._watch_blinks(t)
         live = ~EYES
@@ -121,7 +122,9 @@ class FaceMachine:
         s = self._settings
         reading = read_movement(self.trail, movement.trigger_ms, self._baseline.sigma, movement.live, s)
         if reading is None or (reading.pulse.onset < self._free_ms and movement.event_id is None):
-            self._open, self.doubt = None, "tail"  # of the last movement
+            self._open = None
+            if movement.event_id is None:
+                self.doubt = self.refused = "tail"  # of the last movement
             return []
         movement.reading, movement.read_ms = reading, t
         p = reading.pulse
@@ -133,6 +136,7 @@ class FaceMachine:
         if offset is not None and t - offset >= (s.mouth_confirm_ms if reading.mouth else s.confirm_ms):
             self._open, self._hot, self._free_ms = None, 0, offset
             out += self._conclude(movement, reading, offset)
+            self.refused = self.doubt
             return out
         movement.busy = self._busy(reading, t)
         held = t - p.onset > _HELD_MS and not movement.busy.any()
@@ -140,6 +144,7 @@ class FaceMachine:
             self._open, self._hot, self._free_ms = None, 0, t
             self._slow.append(movement)
             out += self._tell(movement, reading, slow=True)
+            self.refused = self.doubt if movement.event_id is None else None
         return out
 
     def _watch_slow(self, t: float) -> list[Candidate]:
@@ -158,11 +163,10 @@ class FaceMachine:
                 offset = t
             if reason is not None or offset is not None:
                 self._slow.remove(movement)
-                if movement.event_id is None:
-                    self.doubt = reason
                 out += self._conclude(movement, reading, t if offset is None else offset)
                 if self._open is not None and self._open.event_id is None:
-                    self._open, self._hot, self._free_ms, self.doubt = None, 0, t, "way_back"
+                    self._open, self._hot, self._free_ms = None, 0, t
+                    self.doubt = self.refused = "way_back"
         return out
 
     def _watch_blinks(self, t: float) -> list[Candidate]:

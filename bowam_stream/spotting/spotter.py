@@ -43,12 +43,10 @@ class FaceSpotter:
         self._crops: deque[tuple[int, int, Face]] = deque()  # t_ns, frame, face
         self.seen_ns: int | None = None
         self.used_ns = -(1 << 62)
-        self.refused: str | None = None
-        self._doubt: str | None = None  # the last one about the open movement
 
     def push(self, frame: AlignedFrame, face: Face, flaws: tuple[str, ...], rate_hz: float | None) -> list[Candidate]:
         t_ns = frame.moment.t_ns
-        self.seen_ns, self.refused = t_ns, None
+        self.seen_ns = t_ns
         if t_ns - self.used_ns < self._settings.min_spacing_ms * NS_PER_MS:
             return []
         self.used_ns = t_ns
@@ -62,19 +60,11 @@ class FaceSpotter:
         self._crops.append((t_ns, frame.moment.frame, face))
         while t_ns - self._crops[0][0] > self._settings.crops_ms * NS_PER_MS:
             self._crops.popleft()
-        candidates = self.machine.push(frame.moment, row, flaws, rate_hz)
-        self._note_refusal()
-        return [self._with_triple(c) for c in candidates]
+        return [self._with_triple(c) for c in self.machine.push(frame.moment, row, flaws, rate_hz)]
 
     def stop(self, reason: str) -> list[Candidate]:
         """Close what is open: nothing more will come of this face."""
         return [self._with_triple(c) for c in self.machine.stop(reason)]
-
-    def _note_refusal(self) -> None:
-        state = self.machine.state
-        self._doubt = self.machine.doubt or self._doubt
-        if state != "open":
-            self.refused, self._doubt = None if state == "told" else self._doubt, None
 
     def _with_triple(self, candidate: Candidate) -> Candidate:
         if candidate.kind != "micro" or candidate.offset is None:
@@ -162,7 +152,7 @@ class Spotter:
             motion_px=machine.motion_px,
             state=machine.state,
             doubt=None if skipped else machine.doubt,
-            refused=spotter.refused,
+            refused=None if skipped else machine.refused,
             quality=("skipped",) if skipped else tuple(sorted(set(machine.quality))),
             regions=dict(zip(NAMES, machine.strengths.tolist(), strict=True)),
         )

@@ -381,6 +381,20 @@ def test_a_movement_that_is_never_announced_leaves_its_reason(reason: str, field
         assert row.refused is None or row.state != "open"
 
 
+def test_a_movement_that_is_announced_only_once_it_is_slow_was_not_refused() -> None:
+    """Whatever spoke against it as a brief one; it is an event, and counted as such."""
+    rise = lambda t: raised_cosine(t, 1300, 100, 200, hold=900)  # noqa: E731
+    smile = bump("mouth_corner_left", 0, -6) + bump("mouth_corner_right", 0, -6)
+    spotter = Spotter(SpottingSettings(), Hello(camera="cam", session="s", source="test", rate_hz=100.0))
+    told, rows = [], []
+    for frame in stage(lambda t: rise(t) * smile, seconds=3.0):
+        told += spotter.push(frame)
+        rows += spotter.trace
+    assert [c.kind for c in told if c.phase == "final"] == ["macro"]
+    assert {row.doubt for row in rows} >= {"speech"}
+    assert {row.refused for row in rows} <= {None, "tail", "way_back"}  # pieces of the same movement
+
+
 def _shifted(frame: AlignedFrame, down_px: float) -> AlignedFrame:
     """The same crops, cut out of a picture in which the head is further down."""
     place = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, -down_px]])
