@@ -75,6 +75,11 @@ class FaceMachine:
         return "slow" if self._slow else "rest"
 
     @property
+    def _own_doubt(self) -> str | None:
+        """What spoke against a movement itself; a piece of another one was not refused."""
+        return None if self.doubt == "way_back" else self.doubt
+
+    @property
     def still(self) -> bool:
         return self._open is None and not self._slow
 
@@ -124,7 +129,7 @@ class FaceMachine:
         if reading is None or (reading.pulse.onset < self._free_ms and movement.event_id is None):
             self._open = None
             if movement.event_id is None:
-                self.doubt = self.refused = "tail"  # of the last movement
+                self.doubt = "tail"  # of the last movement
             return []
         movement.reading, movement.read_ms = reading, t
         p = reading.pulse
@@ -136,7 +141,7 @@ class FaceMachine:
         if offset is not None and t - offset >= (s.mouth_confirm_ms if reading.mouth else s.confirm_ms):
             self._open, self._hot, self._free_ms = None, 0, offset
             out += self._conclude(movement, reading, offset)
-            self.refused = self.doubt
+            self.refused = self._own_doubt
             return out
         movement.busy = self._busy(reading, t)
         held = t - p.onset > _HELD_MS and not movement.busy.any()
@@ -144,7 +149,7 @@ class FaceMachine:
             self._open, self._hot, self._free_ms = None, 0, t
             self._slow.append(movement)
             out += self._tell(movement, reading, slow=True)
-            self.refused = self.doubt if movement.event_id is None else None
+            self.refused = self._own_doubt if movement.event_id is None else None
         return out
 
     def _watch_slow(self, t: float) -> list[Candidate]:
@@ -166,7 +171,7 @@ class FaceMachine:
                 out += self._conclude(movement, reading, t if offset is None else offset)
                 if self._open is not None and self._open.event_id is None:
                     self._open, self._hot, self._free_ms = None, 0, t
-                    self.doubt = self.refused = "way_back"
+                    self.doubt = "way_back"
         return out
 
     def _watch_blinks(self, t: float) -> list[Candidate]:
