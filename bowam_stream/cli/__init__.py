@@ -11,6 +11,7 @@ import sys
 
 from bowam_model.errors import ModelError
 from bowam_stream.errors import StreamError
+from bowam_stream.pipeline.stop import supervised
 from bowam_stream.pipeline.supervisor import CRASHED, ERROR_PREFIX, FAILED
 
 INTERRUPTED = 130  # how typer ends on Ctrl-C where no verb took it in hand
@@ -35,7 +36,9 @@ def main() -> None:
     # Before NumPy is loaded. Our matrices are small: threads of OpenBLAS double the cost of the spotter, and how many
     # there are must not depend on the machine, since it changes the last bits.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C, so that half-written files go away
+    # Like Ctrl-C, so that half-written files go away. A supervised process has written none before it answers SIGTERM
+    # itself (StopFlag), and must not be interrupted while PyTorch loads: its C++ would abort with two lines of its own.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL if supervised() else signal.default_int_handler)
     from bowam_stream.cli.app import app
 
     for stream in (sys.stdout, sys.stderr):
@@ -56,8 +59,6 @@ def main() -> None:
         if os.environ.get("BOWAM_TRACEBACK"):
             raise
         kind = type(error).__name__
-        from bowam_stream.pipeline.stop import supervised
-
         fail(f"internal error: {kind}: {error} (BOWAM_TRACEBACK=1 shows where)", CRASHED if supervised() else FAILED)
 
 
