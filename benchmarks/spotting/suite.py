@@ -5,6 +5,7 @@ A case with `events` asks for micro-expressions; one without is a negative, and 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
 from typing import Literal
 
@@ -16,11 +17,16 @@ TEST_PEOPLE = 10  # the last by name: those whom the shipped network's recipe ke
 UNUSED_PEOPLE = 6  # those before them chose the network's temperature
 QUIET = ("blink", "drift", "tremor", "noise")
 BUSY = (*QUIET, "nod", "speech", "macro", "flicker")
-GROUPS = {  # name: (what else happens, compression, clips for each rate)
-    "quiet": (QUIET, 20, 4),
-    "distractors": (BUSY, 20, 4),
-    "poor picture": ((*QUIET, "low_light"), 28, 2),
+DARK = (*QUIET, "low_light")
+GROUPS = {  # name: (what else happens, compression)
+    "quiet": (QUIET, 20),
+    "distractors": (BUSY, 20),
+    "compressed": (QUIET, 28),
+    "dark": (DARK, 20),
+    "poor picture": (DARK, 28),
 }
+TOGETHER = ((("quiet",), 4), (("distractors",), 4), (("compressed", "dark", "poor picture"), 2))
+"""Groups that share their people and movements, and clips of each for each rate."""
 SECONDS, EVENTS = 20.0, 6
 CAUSES = {  # negatives: name: (what happens, compression)
     "still": (("noise",), 20),
@@ -35,8 +41,8 @@ CAUSES = {  # negatives: name: (what happens, compression)
 }
 NEGATIVE_CLIPS = ((30.0, 45.0), (30.0, 45.0), (100.0, 30.0))  # of each cause: frames per second, seconds
 REAL: dict[Part, tuple[str, ...]] = {  # untouched, and with micro-expressions put into them
-    "tuning": ("talk/grid_s1/*",),
-    "test": ("talk/other/*", "videos/grid/*", "videos/*.m*", "videos/misc/*"),
+    "tuning": ("talk/grid_s1/*", "talk/other/clm*"),
+    "test": ("talk/other/[!c]*", "videos/grid/*", "videos/*.m*", "videos/misc/*"),
 }
 PROBES: tuple[str, ...] = ("robust/flicker_neutral.mp4", "robust/shake_neutral.mp4", "robust/occluded_mouth.mp4")
 PROBES += ("robust/ten_speakers_33s.mp4", "robust/two_people_swap_at_40.mp4", "robust/cut_identity_change.mp4")
@@ -66,21 +72,23 @@ def cases(media: Path, part: Part) -> Iterator[Case]:
     photos = sorted((media / "identities" / "neutral").glob("*.jpg"))
     people = photos[-TEST_PEOPLE:] if part == "test" else photos[: -TEST_PEOPLE - UNUSED_PEOPLE]
     base = 900_000 if part == "test" else 100_000
-    number = 0
+    numbers = count(1)
 
-    def synthetic(group: str, rate_hz: float, seconds: float, events: int, what: tuple[str, ...], crf: int) -> Case:
-        nonlocal number
-        number += 1
+    def synthetic(
+        group: str, number: int, rate_hz: float, seconds: float, events: int, what: tuple[str, ...], crf: int
+    ) -> Case:
         photo = people[number * 7 % len(people)]
         plan = plan_clip(base + number, rate_hz=rate_hz, seconds=seconds, events=events, nuisances=what)
         name = f"{part}-{group.replace(' ', '-')}-{rate_hz:.0f}-{number:03d}-{photo.stem}"
         return Case(name=name, group=group, rate_hz=rate_hz, plan=plan, photo=photo, crf=crf)
 
-    for group, (what, crf, clips) in GROUPS.items():
+    for groups, clips in TOGETHER:
         for rate_hz in RATES_HZ:
-            yield from (synthetic(group, rate_hz, SECONDS, EVENTS, what, crf) for _ in range(clips))
+            for number in islice(numbers, clips):
+                yield from (synthetic(group, number, rate_hz, SECONDS, EVENTS, *GROUPS[group]) for group in groups)
     for cause, (what, crf) in CAUSES.items():
-        yield from (synthetic(cause, rate_hz, seconds, 0, what, crf) for rate_hz, seconds in NEGATIVE_CLIPS)
+        for (rate_hz, seconds), number in zip(NEGATIVE_CLIPS, numbers, strict=False):
+            yield synthetic(cause, number, rate_hz, seconds, 0, what, crf)
     for pattern in REAL[part]:
         for number, video in enumerate(sorted(media.glob(pattern))):
             stem = "-".join(video.relative_to(media).parts).replace(".", "-")

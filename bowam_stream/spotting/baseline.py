@@ -23,6 +23,12 @@ class Baseline:
     def warming_up(self) -> bool:
         return self._count * _SAMPLE_MS < self._settings.warm_up_ms
 
+    def lately(self, span_ms: float) -> np.ndarray:
+        """Median departure of each region (R,) over the last `span_ms`, in px."""
+        count = min(self._count, round(span_ms / _SAMPLE_MS))
+        last = self._kept[np.arange(self._count - count, self._count) % len(self._kept)]
+        return np.median(last, axis=0) if count else np.zeros(len(NAMES))
+
     def push(self, t_ms: float, lengths: np.ndarray) -> None:
         """Take in how far each region (R,) is from its reference, in px."""
         if t_ms - self._sampled_ms < _SAMPLE_MS:

@@ -17,13 +17,14 @@ from bowam_stream.messages import Candidate, Kind, Moment, Phase, event_id
 from bowam_stream.spotting.baseline import Baseline
 from bowam_stream.spotting.blinks import BlinkWatch
 from bowam_stream.spotting.pulse import Pulse
-from bowam_stream.spotting.reading import Reading, doubt, follow, reach, read_movement, settled, strength
-from bowam_stream.spotting.regions import EYES, NAMES
+from bowam_stream.spotting.reading import Reading, doubt, follow, reach, read_movement, settled, strength, unrest
+from bowam_stream.spotting.regions import EYES, MOUTH, NAMES, UPPER
 from bowam_stream.spotting.settings import SpottingSettings
 from bowam_stream.spotting.trail import POSITIONS, Trail
 
 _APEX_SURE = 0.85  # of the peak: once the signal has fallen below, the apex is behind us
 _APEX_WAIT_MS = 90.0  # or once nothing higher has come for so long
+_NOW_MS = 50.0  # what is seen now is the mean of so long: noise goes, a micro-expression stays
 _HOT_FRAMES = 2  # over the threshold in a row: one frame alone is a damaged picture
 _BUSY_SHARE = 0.25  # of the largest region's motion: a region that a slow movement moves by more is not watched
 _HELD_MS = 350.0  # a movement that has stood still for so long is not a brief one
@@ -97,6 +98,8 @@ class FaceMachine:
             live = live & ~movement.busy
         lengths = self._departures(t)
         self._baseline.push(t, lengths)
+        if self._baseline.lately(s.talk_ms)[MOUTH].max() > s.talk_px:
+            live = live & UPPER  # who talks may still raise a brow
         self.strengths = lengths / self._baseline.sigma
         watched = np.where(live, self.strengths, 0.0)
         self.signal, self.motion_px = strength(watched), float(lengths[live].max(initial=0.0))
@@ -197,7 +200,7 @@ class FaceMachine:
         """Regions (R,) bool that this movement has moved and that have not come to rest since, up or down."""
         s = self._settings
         recent = self.trail.rows[self.trail.since(t - _HELD_MS) :, POSITIONS].reshape(-1, len(NAMES), 2)
-        noise = np.minimum(s.rest_noise * self._baseline.sigma, s.rest_px)
+        noise = unrest(self._baseline.sigma, s)
         moving = reach(recent) > np.maximum(noise, s.rest_share * reading.lengths_px)
         return moving & (reading.lengths_px >= _BUSY_SHARE * reading.largest_px)
 
@@ -248,7 +251,7 @@ class FaceMachine:
         s = self._settings
         first, last = self.trail.since(t - s.reference_ms[0]), self.trail.since(t - s.reference_ms[1])
         past = self.trail.rows[first : max(last, first + 1), POSITIONS]
-        now = self.trail.rows[-1, POSITIONS]
+        now = self.trail.rows[self.trail.since(t - _NOW_MS) :, POSITIONS].mean(axis=0)
         return np.linalg.norm((now - np.median(past, axis=0)).reshape(-1, 2), axis=1)
 
     def _remember(self, t: float, flaws: tuple[str, ...]) -> None:

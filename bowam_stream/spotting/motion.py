@@ -22,8 +22,8 @@ PX = CROP_PX / WORK_PX  # crop px per working px
 # not match, a shift of 2 px reads 2.4.
 _LEVEL = np.array([0.037659, 0.249153, 0.426375, 0.249153, 0.037659], np.float32)
 _SLOPE = np.array([-0.109604, -0.276691, 0.0, 0.276691, 0.109604], np.float32)
-_BLUR_PX = 0.9  # working px: makes one solve valid for larger steps, takes sensor noise off
-_CONTRAST_PX = 7  # working px: side of the box whose mean is removed, and with it the lighting
+_BLUR_PX = 0.7  # working px: makes one solve valid for larger steps, takes sensor noise off
+_CONTRAST_PX = 5  # working px: side of the box whose mean is removed, and with it the lighting
 _RIDGE = 2e-4  # of normalised gradient energy per px: what keeps a region without texture at rest
 _HEAD_PRIOR = 1e-3  # weak pull of the head's motion to rest, where texture does not decide
 _ROBUST_PX = 0.25  # a cell that disagrees with the head by this much counts half

@@ -14,6 +14,7 @@ _SMOOTH_MS = 12.0
 _LOOK_BACK_MS = 650.0  # the longest rise that is looked for before the trigger
 _BEFORE_TRIGGER_MS = 100.0  # how long before its trigger a movement may have peaked
 _REBOUND = 0.35  # of the height
+_CALM = 0.25  # of the regions: a poor picture makes all of them restless, talking only some
 _PASSES = 3  # level, direction and times depend on each other
 
 
@@ -141,10 +142,19 @@ def doubt(reading: Reading, sigma: np.ndarray, settings: SpottingSettings, *, sl
     if slow and _rebounds(reading.signal[reading.t_ms > reading.pulse.onset], reading.pulse.peak):
         return "speech" if reading.mouth else "restless"
     around = reading.before_px if slow else np.maximum(reading.before_px, reading.after_px)
-    restless = around - np.minimum(s.rest_noise * sigma, s.rest_px)
+    restless = around - unrest(sigma, s)
     if restless.max() > s.rest_share * reading.largest_px:
         return "speech" if MOUTH[np.argmax(restless)] else "restless"
     return None
+
+
+def unrest(sigma: np.ndarray, settings: SpottingSettings) -> np.ndarray:
+    """How far each region (R,) may seem to go though it is at rest, in px.
+
+    By its noise; but a mouth that talks all the time is not noisy, so never by more than the calmer part of the face.
+    """
+    calm = settings.rest_noise * float(np.quantile(sigma, _CALM))
+    return np.minimum(settings.rest_noise * sigma, max(settings.rest_px, calm))
 
 
 def _mean(t: np.ndarray, positions: np.ndarray, start: float, stop: float) -> np.ndarray:

@@ -31,12 +31,13 @@ REGIONS: dict[str, tuple[int, ...]] = {
 NAMES = tuple(REGIONS)
 EYES = np.array([name.startswith("eye") for name in NAMES])
 MOUTH = np.array([name.startswith(("mouth", "lip", "chin")) for name in NAMES])
+UPPER = np.array([name.startswith(("brow", "glabella")) for name in NAMES])
 
 RIGID = (168, 6, 197, 195, 5, 9, 151, 67, 297, 109, 338, 54, 284, 116, 345, 123, 352, 50, 280, 126, 355, 193, 417)
 """Points that move little against the skull: bridge of the nose, forehead, temples, cheek bones."""
 
 _EYE_OPENINGS = ((33, 133, 159, 145), (263, 362, 386, 374))  # outer and inner corner, upper and lower lid
-_WINDOW_PX = 8.0  # standard deviation of one point's window
+_WINDOW_PX = 11.0  # standard deviation of one point's window
 _EYE_MASK_PX = (26.0, 16.0)  # half axes of what a blink repaints, masked out of every region but the eyes
 
 

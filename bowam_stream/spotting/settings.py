@@ -18,15 +18,17 @@ class SpottingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     blink_max_ms: float = 1_000.0  # eyes closed for longer count as a blink that ended here
     rest_ms: float = 250.0  # an expression comes out of rest: how long before its onset the face is looked at
     rest_share: float = 0.25  # of the movement: what may have moved in that time, and again after its offset,
-    rest_noise: float = 5.0  # beyond so many times the noise,
-    rest_px: float = 0.4  # but never beyond more than this
-    confirm_ms: float = 80.0  # how long its end is watched before it is final,
-    mouth_confirm_ms: float = 120.0  # and where the mouth moved most: the next syllable may come
+    rest_noise: float = 7.0  # beyond so many times the noise, of the region or of the calmer part of the face,
+    rest_px: float = 0.4  # or beyond this where the face is calmer still
+    confirm_ms: float = 60.0  # how long its end is watched before it is final,
+    mouth_confirm_ms: float = 90.0  # and where the mouth moved most: the next syllable may come
 
     blink_closing: float = 0.25  # eyes that lose this share of their usual opening blink
     blink_leak_px: float = 0.5  # how far a blink may seem to move the rest of the face
     head_leak: float = 0.15  # share of the head's way out and back that may be left in the regions
     speech_leak: float = 0.15  # share of the widest motion on the face, talking mostly, that may be seen elsewhere
+    talk_px: float = 0.9  # a mouth that is farther than this from its recent past
+    talk_ms: float = 1_000.0  # for half of this time is talking: then only brows and glabella are watched
     flicker_leak_px: float = 2.0  # motion that a change of brightness by its whole may fake
 
     reference_ms: tuple[float, float] = (420.0, 120.0)  # the past against which motion is seen: from, to before now

@@ -49,7 +49,7 @@ def test_every_estimator_finds_a_strong_local_motion_with_its_size_and_sign(
     away = ((np.stack(np.meshgrid(line, line), axis=-1) - centre) ** 2).sum(axis=-1)
     direction = np.array([0.6, -0.8])
     moved = ESTIMATORS[name](texture, landmarks)(bent(texture, 2.0 * np.exp(-away / 800.0)[..., None] * direction))
-    assert 0.6 < float(moved[region] @ direction) < 2.1  # the coarse ones recover less than half
+    assert 0.5 < float(moved[region] @ direction) < 2.1  # the coarse ones recover less than half
     others = np.delete(moved, region, axis=0)[np.delete(~EYES, region)]
     assert np.linalg.norm(others, axis=1).max() < 0.5 * float(moved[region] @ direction)
 
