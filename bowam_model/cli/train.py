@@ -35,6 +35,10 @@ def train(
     source: Annotated[
         str | None, typer.Option(help="Where the photos are from and under which licence, for the card.")
     ] = None,
+    false_alarms: Annotated[
+        Path | None,
+        typer.Option(help="With --identities: a spotter's false alarms (.npz), learned as none.", metavar="FILE.npz"),
+    ] = None,
     cache: Cache = None,
     workers: Workers = 2,
     seed: Annotated[int, typer.Option(help="Of the network's first weights and of the order of examples.")] = 0,
@@ -54,8 +58,9 @@ def train(
     if data is not None:
         if root is None:
             raise OptionError(f"--data {data} lies where? Name it with --root")
-        if source is not None:
-            raise OptionError("--source goes with --identities")
+        for name, value in {"--source": source, "--false-alarms": false_alarms}.items():
+            if value is not None:
+                raise OptionError(f"{name} goes with --identities")
         chosen = _chosen(recipe, architecture, epochs, batch, input_px, pretrained)
         if curves is not None and curves.suffix not in (".json", ".csv"):
             raise OptionError(f"{curves} is neither .json nor .csv: curves are written as one of them")
@@ -67,7 +72,7 @@ def train(
         raise OptionError("say with --source where the photos are from and under which licence: the card tells it")
     if wrong := [f"--{name}" for name, value in of_data.items() if value is not None]:
         raise OptionError(f"{wrong[0]} goes with --data: the recipe of --identities is fixed")
-    _train_shipped(identities, out, source, cache, workers, seed)
+    _train_shipped(identities, out, source, false_alarms, cache, workers, seed)
 
 
 def _chosen(
@@ -123,7 +128,9 @@ def _train_on_data(
     )
 
 
-def _train_shipped(identities: Path, out: Path, source: str, cache: Path | None, workers: int, seed: int) -> None:
+def _train_shipped(
+    identities: Path, out: Path, source: str, false_alarms: Path | None, cache: Path | None, workers: int, seed: int
+) -> None:
     from dataclasses import replace
     from tempfile import TemporaryDirectory
 
@@ -134,5 +141,8 @@ def _train_shipped(identities: Path, out: Path, source: str, cache: Path | None,
     with TemporaryDirectory(prefix="bowam-") as scrap, stages() as on_progress:
         folder = cache or Path(scrap)
         folder.mkdir(parents=True, exist_ok=True)
-        train_shipped(identities, out, folder, recipe, source=source, workers=workers, on_progress=on_progress)
+        train_shipped(
+            identities, out, folder, recipe,
+            source=source, false_alarms=false_alarms, workers=workers, on_progress=on_progress,
+        )  # fmt: skip
     typer.echo(f"wrote {out} and {out.with_name('MODEL_CARD.md')}")

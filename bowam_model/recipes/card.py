@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bowam_model.evaluation import calibration_error, reliability, selective
+from bowam_model.labels import NONE, SHIPPED
 from bowam_model.recipes.figures import (
     Calibration,
     Result,
@@ -32,8 +33,8 @@ accuracy on real data is claimed.**
   0.8-3 px on the aligned 240 px face (hard 0.8-1.2, medium 1.2-2, easy 2-3), each muscle varied in place, direction
   and width, at 30-200 frames per second, with sensor noise, JPEG coding, changing light, a wandering head, alignment
   noise and an error of 12 ms in the three instants.
-- `none` is stillness, nods, blinks, speech and flicker. Macro-expressions are no part of it: the spotter tells them by
-  their length.
+- `none` is stillness, nods, blinks, speech and flicker{alarms}.
+  Macro-expressions are no part of it: the spotter tells them by their length.
 
 ## Recipe
 One command: `bowam train --identities FOLDER --source TEXT --out bowam-nano.safetensors`. The number of epochs was
@@ -59,6 +60,8 @@ class Findings:
     validation: Result
     test: Result
     outside: Mapping[str, Result]  # by setting of `triples.OUTSIDE`, the people of `test`
+    false_alarms: Result | None = None  # of a spotter, on the people of `test`
+    learned_alarms: int = 0  # how many others were learned as none
 
 
 def model_card(
@@ -72,10 +75,11 @@ def model_card(
     """The card, Markdown. `recipe` is a dataclass, `parts` the photos of train, validation and test."""
     people = ", ".join(f"{len(photos)} for {part}" for part, photos in parts.items())
     test = findings.test
+    alarms = "" if findings.false_alarms is None else ", and what a spotter wrongly took for one (below)"
     lines = [
         f"# {name}",
         "",
-        *TEXT.format(source=source, people=people).splitlines(),
+        *TEXT.format(source=source, people=people, alarms=alarms).splitlines(),
         "    " + "\n    ".join(_plain(recipe)),
         "",
         "## Figures on the people of the validation part (synthetic movement)",
@@ -92,6 +96,7 @@ def model_card(
         "",
         *by_kind_of_none(test),
         "",
+        *_false_alarms(findings),
         "## What its confidence means",
         *_confidence(findings, calibration),
         "",
@@ -105,6 +110,20 @@ def model_card(
     for part, photos in parts.items():
         lines += [f"- {part}: " + ", ".join(f"{p.name} `{_digest(p)}`" for p in photos.values())]
     return "\n".join(lines) + "\n"
+
+
+def _false_alarms(findings: Findings) -> list[str]:
+    """How often the network's last word refuses what a spotter should not have claimed."""
+    if findings.false_alarms is None:
+        return []
+    said = findings.false_alarms.predicted == SHIPPED.index(NONE)
+    return [
+        "## The spotter's own false alarms",
+        "Claims of a spotter with its doubts turned down, on clips without any micro-expression.",
+        f"{findings.learned_alarms} of them were learned as `none`, beside the generated ones.",
+        f"Of {len(said)} others, on the test people, {said.sum()} are called none.",
+        "",
+    ]
 
 
 def _confidence(findings: Findings, calibration: Calibration) -> list[str]:

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import count as counting
 from itertools import repeat
 from multiprocessing import get_context
@@ -19,10 +19,11 @@ import torch
 from bowam_model.errors import DatasetError, WeightsError
 from bowam_model.evaluation import reliability
 from bowam_model.flow import ALIGNED_PX, Encoding, Fusion, bidirectional_flow
-from bowam_model.labels import SHIPPED
+from bowam_model.labels import NONE, SHIPPED
 from bowam_model.network import create_model
 from bowam_model.predictor import save
 from bowam_model.recipes.card import Findings, model_card
+from bowam_model.recipes.false_alarms import FalseAlarms, read_false_alarms
 from bowam_model.recipes.figures import Result, calibrate
 from bowam_model.recipes.reliability import svg
 from bowam_model.synthesis.identity import load_identity, photo_paths
@@ -43,6 +44,7 @@ class ShippedRecipe:
     train_each: int = 240  # examples of each person
     validation_each: int = 100
     test_each: int = 160
+    alarm_copies: int = 4  # times that each false alarm of a spotter is learned in an epoch: they are few
     outside_each: int = 60  # for each of `triples.OUTSIDE`, of the same people
     validation_people: float = 0.12  # share of all
     test_people: float = 0.2
@@ -124,13 +126,21 @@ def gather(
             flows[index * count : (index + 1) * count] = part.flows
             parts.append(replace(part, flows=part.flows[:0]))
             on_person()
-    return Flows(
-        flows,
-        np.concatenate([part.labels for part in parts]),
-        np.concatenate([part.details for part in parts]),
-        np.concatenate([part.people for part in parts]),
-        np.concatenate([part.rates_hz for part in parts]),
-    )
+    return replace(_joined(parts), flows=flows)
+
+
+def _joined(parts: Sequence[Flows]) -> Flows:
+    return Flows(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Flows)))
+
+
+def none_of(alarms: FalseAlarms, recipe: ShippedRecipe) -> Flows:
+    """False alarms as examples of none."""
+    fusion, count = cast(Fusion, recipe.encoding.fusion), len(alarms.triples)
+    flows = np.empty((count, ALIGNED_PX, ALIGNED_PX, 2), np.float16)
+    for index, (onset, apex, offset) in enumerate(alarms.triples):
+        flows[index] = bidirectional_flow(onset, apex, offset, fusion=fusion)
+    numbers = np.unique(alarms.people, return_inverse=True)[1].astype(np.int64)
+    return Flows(flows, np.full(count, SHIPPED.index(NONE)), np.full(count, "false alarm"), numbers, alarms.rates_hz)
 
 
 def train_shipped(
@@ -140,26 +150,35 @@ def train_shipped(
     recipe: ShippedRecipe = ShippedRecipe(),
     *,
     source: str = "not stated",
+    false_alarms: Path | None = None,
     workers: int = 1,
     on_progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> str:
     """Make the examples, train, calibrate and measure on people who were left out; write `out` and what tells of it.
 
     `identities` is a folder of neutral photos, one per person, and `source` says where they are from; `cache` keeps
-    the examples (3.7 GB for 51 people); `on_progress(what, done, total)` hears how far it is. MODEL_CARD.md and
+    the examples (3.7 GB for 51 people); `on_progress(what, done, total)` hears how far it is. `false_alarms` is a file
+    of what a spotter took for micro-expressions (see `recipes.false_alarms`): those of the test part's people only test
+    the network, those of the validation part's are left out, all others are learned as none. MODEL_CARD.md and
     reliability.svg come to lie beside `out`. Returns the card.
     Raises DatasetError, ImageError (a photo without a face), MissingDependency or WeightsError (can't write).
     """
     _check_writable(out)
     paths = photo_paths(identities)
     parts = split_people(paths, recipe)
+    alarms = None if false_alarms is None else read_false_alarms(false_alarms)
     made, all_parts = counting(1), len(paths) + len(OUTSIDE) * len(parts["test"])
 
     def part(name: str, each: int, generator: Generator = TRAINED) -> Flows:
         heard = lambda: on_progress("examples: people", next(made), all_parts)  # noqa: E731
         return gather(parts[name], each, recipe, cache, workers, heard, generator)
 
-    learned = part("train", recipe.train_each)
+    learned, more, unseen = part("train", recipe.train_each), None, None
+    if alarms is not None:
+        stems = {name: [path.stem for path in parts[name].values()] for name in parts}
+        unseen = none_of(alarms.of(np.isin(alarms.people, stems["test"])), recipe)
+        more = none_of(alarms.of(~np.isin(alarms.people, stems["validation"] + stems["test"])), recipe)
+        learned = _joined([learned, *[more] * recipe.alarm_copies])
     total = recipe.training.epochs * len(learned.labels)
     done = 0
 
@@ -181,6 +200,8 @@ def train_shipped(
         validation=asked(part("validation", recipe.validation_each)),
         test=asked(part("test", recipe.test_each)),
         outside={name: asked(part("test", recipe.outside_each, setting)) for name, setting in OUTSIDE.items()},
+        false_alarms=None if unseen is None else asked(unseen),
+        learned_alarms=0 if more is None else len(more.labels),
     )
     calibration = calibrate(findings.validation, recipe.max_error)
     card = model_card(recipe.architecture, recipe, source, parts, findings, calibration)
