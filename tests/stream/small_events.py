@@ -1,4 +1,8 @@
-"""An event with little in it, for tests that only count and order events."""
+"""Events with little in them, for tests that count, order and match."""
+
+from typing import Any
+
+import msgspec
 
 from bowam_stream.messages import Event, Moment
 
@@ -25,3 +29,16 @@ def small_event(event_id: str, camera: str = "cam0", seq: int = 0) -> Event:
         quality=(),
         model=None,
     )
+
+
+def micro_event(frames: tuple[int, int, int | None], label: str | None, fps: float, **changes: Any) -> Event:
+    """A final micro-expression by its onset, apex and offset frame."""
+    onset, apex, offset = frames
+
+    def moment(frame: int) -> Moment:
+        return Moment(frame=frame, t_ns=round(frame * 1e9 / fps))
+
+    event = small_event(f"{onset}-{offset}", camera="clip", seq=onset + 1)
+    placed = {"kind": "micro", "onset": moment(onset), "apex": moment(apex), "label": label}
+    placed["offset"] = None if offset is None else moment(offset)
+    return msgspec.structs.replace(event, **(placed | changes))

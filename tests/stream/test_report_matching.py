@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bowam_stream.errors import ConfigError
 from bowam_stream.messages import Event, Moment
 from bowam_stream.report.matching import MIN_IOU, TrueEvent, Truth, iou, read_truth, score
+from tests.stream.small_events import micro_event
 
 FPS = 50.0  # 20 ms per frame
 
@@ -20,25 +21,7 @@ def moment(frame: int) -> Moment:
 
 
 def event(onset: int, apex: int, offset: int | None, label: str | None = "negative", **changes: object) -> Event:
-    fields: dict = {
-        "event_id": f"{onset}-{offset}",
-        "seq": onset + 1,
-        "camera": "clip",
-        "session": "s",
-        "face": 0,
-        "kind": "micro",
-        "phase": "final",
-        "onset": moment(onset),
-        "apex": moment(apex),
-        "offset": None if offset is None else moment(offset),
-        "label": label,
-        "probabilities": None,
-        "confidence": None,
-        "spotting_score": 5.0,
-        "quality": (),
-        "model": None,
-    }
-    return Event(**(fields | changes))
+    return micro_event((onset, apex, offset), label, FPS, **changes)
 
 
 def true(onset: int, apex: int, offset: int, label: str | None = "negative", kind: str = "micro") -> TrueEvent:

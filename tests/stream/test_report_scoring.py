@@ -12,35 +12,15 @@ from typer.testing import CliRunner
 from bowam_stream.cli.evaluate import app
 from bowam_stream.errors import ConfigError
 from bowam_stream.events import to_json
-from bowam_stream.messages import Event, Moment
+from bowam_stream.messages import Event
 from bowam_stream.report.matching import TrueEvent, Truth, read_truth
 from bowam_stream.report.pairing import files, pair, read_clips, read_events
 from bowam_stream.report.scoring import evaluate, label_f1, markdown, poisson_interval
+from tests.stream.small_events import micro_event
 
 
 def event(onset: int, offset: int, label: str | None = "negative", **changes: object) -> Event:
-    def moment(frame: int) -> Moment:
-        return Moment(frame=frame, t_ns=frame * 10_000_000)
-
-    fields: dict = {
-        "event_id": f"{onset}-{offset}",
-        "seq": onset + 1,
-        "camera": "clip",
-        "session": "s",
-        "face": 0,
-        "kind": "micro",
-        "phase": "final",
-        "onset": moment(onset),
-        "apex": moment((onset + offset) // 2),
-        "offset": moment(offset),
-        "label": label,
-        "probabilities": None,
-        "confidence": None,
-        "spotting_score": 5.0,
-        "quality": (),
-        "model": None,
-    }
-    return Event(**(fields | changes))
+    return micro_event((onset, (onset + offset) // 2, offset), label, 100.0, **changes)
 
 
 def true(
