@@ -37,8 +37,8 @@ accuracy on real data is claimed.**
   Macro-expressions are no part of it: the spotter tells them by their length.
 
 ## Recipe
-One command: `bowam train --identities FOLDER --source TEXT --out bowam-nano.safetensors`. The number of epochs was
-fixed beforehand; no epoch was chosen by its score. Held out are people, and on the test people also settings of the
+One command: `bowam train --identities FOLDER --source TEXT{option} --out bowam-nano.safetensors`.
+The number of epochs was fixed beforehand; no epoch was chosen by its score. Held out are people, and on the test people also settings of the
 animation that no example of training has: the figures say how the network does on faces and recordings that it never
 saw, and nothing about real expressions.
 """
@@ -76,10 +76,11 @@ def model_card(
     people = ", ".join(f"{len(photos)} for {part}" for part, photos in parts.items())
     test = findings.test
     alarms = "" if findings.false_alarms is None else ", and what a spotter wrongly took for one (below)"
+    option = "" if findings.false_alarms is None else " --false-alarms FILE.npz"
     lines = [
         f"# {name}",
         "",
-        *TEXT.format(source=source, people=people, alarms=alarms).splitlines(),
+        *TEXT.format(source=source, people=people, alarms=alarms, option=option).splitlines(),
         "    " + "\n    ".join(_plain(recipe)),
         "",
         "## Figures on the people of the validation part (synthetic movement)",
