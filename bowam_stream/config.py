@@ -15,6 +15,7 @@ from bowam_model.face import FaceSettings
 from bowam_stream.capture import SourceSettings
 from bowam_stream.errors import ConfigError
 from bowam_stream.spotting import SpottingSettings
+from bowam_stream.spotting.operating import read_points, settings_digest, threshold_for
 from bowam_stream.transport import TransportSettings
 
 SHIPPED_WEIGHTS = Path(bowam_model.__path__[0]) / "weights" / "bowam-nano.safetensors"
@@ -61,9 +62,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def digest(self) -> str:
         """Hex digest of the settings that change the content of events; part of a recording's session name."""
-        weights = _digest_of(self.model.weights or SHIPPED_WEIGHTS)
-        matter = (self.source, self.face, self.spotting, self.model.backend, self.model.threads, weights)
+        matter = (
+            *(self.source, self.face, self.spotting),
+            *(self.model.backend, self.model.threads, self.weights_digest()),
+        )
         return hashlib.sha256(msgspec.json.encode(matter, order="deterministic")).hexdigest()
+
+    def weights_digest(self) -> str:
+        """Hex digest of the weights file. Raises ConfigError if it can't be read."""
+        return _digest_of(self.model.weights or SHIPPED_WEIGHTS)
 
 
 def load_config(path: Path | None) -> Config:
@@ -85,6 +92,24 @@ def save_config(config: Config, path: Path) -> None:
         path.write_bytes(msgspec.json.encode(config))
     except UnicodeEncodeError as error:
         raise ConfigError(f"{error.object!r} is not UTF-8; rename the file") from None
+
+
+def at_false_alarms(config: Config, per_hour: float | None) -> Config:
+    """The config with the threshold that was measured to give so many false alarms per hour; None leaves it.
+
+    Raises ConfigError beyond what was measured, and where other settings or weights than the measured ones are used.
+    """
+    if per_hour is None:
+        return config
+    points = read_points()
+    if points.weights != config.weights_digest():
+        raise ConfigError("false alarms per hour were measured with the shipped weights only; set a threshold instead")
+    if points.settings != settings_digest(config.spotting):
+        raise ConfigError(
+            "false alarms per hour were measured with the default settings of [spotting]; leave those as they are, or "
+            "set a threshold instead"
+        )
+    return replaced(config, "spotting", threshold=threshold_for(points, per_hour))
 
 
 def _bytes_of(file: Path) -> bytes:

@@ -38,7 +38,8 @@ accuracy on real data is claimed.**
 
 ## Recipe
 One command: `bowam train --identities FOLDER --source TEXT{option} --out bowam-nano.safetensors`.
-The number of epochs was fixed beforehand; no epoch was chosen by its score. Held out are people, and on the test people also settings of the
+The number of epochs was fixed beforehand; no epoch was chosen by its score. \
+Held out are people, and on the test people also settings of the
 animation that no example of training has: the figures say how the network does on faces and recordings that it never
 saw, and nothing about real expressions.
 """

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bowam_stream.cli.options import Camera, ConfigFile, Insecure, MaxFaces, Weights
+from bowam_stream.cli.options import Camera, ConfigFile, FalseAlarms, Insecure, MaxFaces, Weights
 
 NOTICE = (
     "People in view must know that their faces are analysed. Inferring emotions at work or in education is banned in "
@@ -21,19 +21,20 @@ def live(
     max_faces: MaxFaces = None,
     journal: Annotated[Path | None, typer.Option(metavar="FILE", help="The event journal (SQLite).")] = None,
     weights: Weights = None,
+    false_alarms_per_hour: FalseAlarms = None,
     config: ConfigFile = None,
     insecure: Insecure = False,
 ) -> None:
     """Watch a camera until Ctrl-C. Others may subscribe to the events and scrape the metrics meanwhile."""
     from bowam_stream.cli.panel import Panel
     from bowam_stream.cli.terminal import out
-    from bowam_stream.config import load_config, replaced
+    from bowam_stream.config import at_false_alarms, load_config, replaced
     from bowam_stream.pipeline.living import live as watch
     from bowam_stream.pipeline.stop import StopFlag
 
     settings = load_config(config)
     settings = replaced(settings, "face", max_faces=max_faces)
-    settings = replaced(settings, "model", weights=weights)
+    settings = at_false_alarms(replaced(settings, "model", weights=weights), false_alarms_per_hour)
     settings = replaced(settings, "transport", insecure=insecure or None)
     settings = replaced(settings, "events", journal=journal, insecure=insecure or None)
     out().print(NOTICE, markup=False)

@@ -33,6 +33,14 @@ Weights = Annotated[
     Path | None,
     typer.Option("--weights", metavar="FILE.safetensors", help="Weights of the network; without it, the shipped nano."),
 ]
+FalseAlarms = Annotated[
+    float | None,
+    typer.Option(
+        "--false-alarms-per-hour",
+        metavar="X",
+        help="Choose the threshold that was measured to give so many, per face; more of them, and less is missed.",
+    ),
+]
 Insecure = Annotated[
     bool, typer.Option("--insecure", help="Allow sockets beyond this machine without encryption or keys.")
 ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bowam_stream.cli.options import Camera, ConfigFile, MaxFaces, Rate, Weights
+from bowam_stream.cli.options import Camera, ConfigFile, FalseAlarms, MaxFaces, Rate, Weights
 
 if TYPE_CHECKING:
     from bowam_stream.cli.outputs import Outputs
@@ -29,6 +29,7 @@ def replay(
     ] = None,
     journal: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep the run's journal here.")] = None,
     weights: Weights = None,
+    false_alarms_per_hour: FalseAlarms = None,
     camera: Camera = "cam0",
     max_faces: MaxFaces = None,
     rate: Rate = None,
@@ -37,14 +38,14 @@ def replay(
 ) -> None:
     """Find the micro-expressions of a recording. The same recording gives the same events, byte for byte."""
     from bowam_stream.cli.outputs import Outputs
-    from bowam_stream.config import load_config, replaced
+    from bowam_stream.config import at_false_alarms, load_config, replaced
 
     if speed not in ("1", "max"):
         raise typer.BadParameter("must be 1 or max", param_hint="--speed")
     settings = load_config(config)
     settings = replaced(settings, "source", rate_hz=rate, loops=loops)
     settings = replaced(settings, "face", max_faces=max_faces)
-    settings = replaced(settings, "model", weights=weights)
+    settings = at_false_alarms(replaced(settings, "model", weights=weights), false_alarms_per_hour)
     with run(
         video,
         settings,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bowam_stream.cli.options import ConfigFile, Events, Insecure, Weights
+from bowam_stream.cli.options import ConfigFile, Events, FalseAlarms, Insecure, Weights
 
 
 def worker(
@@ -20,6 +20,7 @@ def worker(
     ] = None,
     journal: Annotated[Path | None, typer.Option(metavar="FILE", help="The event journal (SQLite).")] = None,
     weights: Weights = None,
+    false_alarms_per_hour: FalseAlarms = None,
     config: ConfigFile = None,
     replay: Annotated[bool, typer.Option("--replay", help="Fetch one recording, lossless, then end.")] = False,
     run_folder: Annotated[
@@ -33,7 +34,7 @@ def worker(
 ) -> None:
     """Spot, recognise, journal and publish, for one or many cameras."""
     from bowam_stream.cli.terminal import err
-    from bowam_stream.config import load_config, replaced
+    from bowam_stream.config import at_false_alarms, load_config, replaced
     from bowam_stream.pipeline.stop import StopFlag, supervised
     from bowam_stream.pipeline.working import run_worker
 
@@ -49,7 +50,7 @@ def worker(
         journal=journal,
         insecure=insecure or None,
     )
-    settings = replaced(settings, "model", weights=weights)
+    settings = at_false_alarms(replaced(settings, "model", weights=weights), false_alarms_per_hour)
     settings = replaced(settings, "metrics", worker_port=metrics_port)
     if sys.stderr.isatty() and not supervised():
         err().print(
