@@ -176,7 +176,7 @@ class Connections:
         self._before_frame = before_frame
 
     def __iter__(self) -> Iterator[Frame]:
-        for k in range(next(self._lengths)):
+        for k in range(next(self._lengths, 0)):
             self._before_frame(k)
             yield Frame(moment=Moment(frame=k, t_ns=k), image=draw_frame_number(k, 64, 48))
         raise SourceError("script: gone")
