@@ -12,6 +12,7 @@ from bowam_model.recipes import ShippedRecipe, train_shipped
 from bowam_model.recipes.false_alarms import FalseAlarms, read_false_alarms, write_false_alarms
 from bowam_model.recipes.shipped import none_of
 from bowam_model.training import TrainingSettings
+from tests.model.dimmed_photos import dimmed_photos
 
 
 def alarms(*people: str) -> FalseAlarms:
@@ -53,12 +54,7 @@ def test_a_false_alarm_is_an_example_of_none() -> None:
 @pytest.mark.slow
 def test_those_of_held_out_people_are_never_learned(tmp_path: Path) -> None:
     """Five people 0 to 4: 0 to 2 are for training, 3 for validation, 4 for the test."""
-    data = pytest.importorskip("skimage.data", reason="the portrait of the test comes with scikit-image")
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    for index in range(5):
-        dimmed = cv2.convertScaleAbs(data.astronaut()[:256, 96:352, ::-1], alpha=1 - 0.05 * index)
-        cv2.imwrite(str(photos / f"{index}.png"), dimmed)
+    photos = dimmed_photos(tmp_path / "photos")
     recipe = ShippedRecipe(
         train_each=4, validation_each=2, test_each=2, outside_each=1, alarm_copies=2,
         training=TrainingSettings(epochs=1, batch=8, threads=1),

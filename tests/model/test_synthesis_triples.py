@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import cv2
 import msgspec
 import numpy as np
 import pytest
@@ -35,6 +34,7 @@ from bowam_model.synthesis.triples import (
     scenario,
 )
 from bowam_model.training import TrainingSettings
+from tests.model.dimmed_photos import dimmed_photos
 
 SCENARIOS = "6e000786a997e674d80887eb3e7a68e1e75a9737869a64c3eca3cd5ec1776e71"
 
@@ -259,12 +259,7 @@ def test_a_folder_that_takes_no_files_is_named_before_the_work_begins(tmp_path: 
 @pytest.mark.slow
 def test_one_command_makes_weights_that_load(tmp_path: Path) -> None:
     """Five people, who are one portrait in five lights: from photos to a file that the predictor takes."""
-    data = pytest.importorskip("skimage.data", reason="the portrait of the test comes with scikit-image")
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    for index in range(5):
-        dimmed = cv2.convertScaleAbs(data.astronaut()[:256, 96:352, ::-1], alpha=1 - 0.05 * index)
-        cv2.imwrite(str(photos / f"{index}.png"), dimmed)
+    photos = dimmed_photos(tmp_path / "photos")
     recipe = ShippedRecipe(
         train_each=8,
         validation_each=2,
