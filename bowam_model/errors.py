@@ -4,6 +4,7 @@ ModelError
 ├── ImageError         a picture has the wrong shape, type or content
 ├── OptionError        an option is unknown or out of range
 ├── WeightsError       a weights file is missing, damaged, or does not fit the network
+├── BackendError       what should compute the network can't run here, or failed
 ├── DatasetError       a data set, manifest or identity folder is not what it should be
 ├── RunError           pieces of a long run failed, or its folder holds another run
 └── MissingDependency  an optional package, or a system library that it needs, is not installed
@@ -24,6 +25,10 @@ class OptionError(ModelError, ValueError):
 
 class WeightsError(ModelError):
     """A weights file is missing, damaged, or does not fit the network."""
+
+
+class BackendError(ModelError):
+    """What should compute the network can't run here, or failed."""
 
 
 class DatasetError(ModelError):

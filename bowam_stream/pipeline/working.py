@@ -14,7 +14,7 @@ from bowam_stream import clock
 from bowam_stream.config import Config
 from bowam_stream.errors import ConfigError
 from bowam_stream.events import EventLedger, EventPublisher, Journal, ReplaySocket
-from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Hello, Model
+from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Hello
 from bowam_stream.metrics import Heartbeat, MetricsServer, WorkerMetrics, timed
 from bowam_stream.pipeline.stop import StopFlag
 from bowam_stream.pipeline.summary import RunSummary, write_summary
@@ -30,6 +30,7 @@ STATUS_EVERY_NS = clock.NS_PER_SECOND // 5
 RECEIVE_TIMEOUT_S = 0.1
 LAST_NS = clock.NS_PER_SECOND  # a camera goes on sending to a worker that was told to stop
 RATE_FRAMES = 64  # over how many of the last frames the rate of a status is measured
+GATHER_NS = clock.NS_PER_SECOND // 200  # how long a candidate waits at most for those that come with waiting frames
 HEARTBEAT_LIMIT_S = 10.0  # a worker that takes longer for one turn of its loop hangs
 RECORD_FOLDER = "record"
 
@@ -88,6 +89,13 @@ class Stream:
         )
 
 
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """A candidate that waits for the network."""
+
+    candidate: Candidate
+    trigger_ns: int | None  # when the frame that brought it was captured; latency counts from there
+
+
 class Worker:
     """Takes the messages of all its cameras, one after the other, and makes events of them."""
 
@@ -98,7 +106,6 @@ class Worker:
         recogniser: Recogniser,
         ledger: EventLedger,
         metrics: WorkerMetrics,
-        model: Model,
         run_folder: Path | None = None,
         record: bool = False,
     ) -> None:
@@ -106,14 +113,24 @@ class Worker:
         self._recogniser = recogniser
         self._ledger = ledger
         self._metrics = metrics
-        self._model = model
         self._run_folder = run_folder
         self._record = record
         self._streams: dict[str, Stream] = {}
         self._status_ns: dict[str, int] = {}
+        self._waiting: list[Waiting] = []
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a live camera's micro-expression waits for the network. Nothing else is worth waiting for company."""
+        return any(one.candidate.phase == "final" and one.candidate.kind == "micro" for one in self._waiting)
 
     def handle(self, message: Message) -> None:
         """One message of a camera, as far as it goes: afterwards all that follows from it is safe."""
+        self.take(message)
+        self.settle()
+
+    def take(self, message: Message) -> None:
+        """One message of a camera. Candidates of live cameras wait for `settle`; all else is safe afterwards."""
         match message:
             case Hello():
                 self._hello(message)
@@ -128,7 +145,20 @@ class Worker:
             _, stream = self._streams.popitem()
             self._abandon(stream, resumes=stream.hello.lossless)
 
+    def settle(self) -> None:
+        """Recognise what waits, all cameras together, write it down and publish it, in the order in which it came."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        with timed(self._metrics.stage, "recognise"):
+            contents = self._recogniser.push_all([one.candidate for one in waiting])
+        for one, content in zip(waiting, contents, strict=True):
+            event = self._ledger.record(content, trigger_ns=one.trigger_ns)
+            if event is not None:
+                self._metrics.event(event)
+
     def _hello(self, hello: Hello) -> None:
+        self.settle()  # what an earlier stream left behind comes before the ledger opens anew
         before = self._streams.pop(hello.camera, None)
         if before is not None:
             self._abandon(before, resumes=before.hello.lossless and before.hello.session == hello.session)
@@ -155,7 +185,8 @@ class Worker:
                 frames=stream.frames,
                 quality=("interrupted",),
             )
-            self._settle(stream, stream.spotter.finish(end), None)
+            self._await(stream, stream.spotter.finish(end), None)
+            self.settle()
 
     def _frame(self, frame: AlignedFrame) -> None:
         stream = self._streams.get(frame.camera)
@@ -166,7 +197,7 @@ class Worker:
         for row in stream.spotter.trace:
             if row.refused is not None:
                 self._metrics.refused(frame.camera, row.refused)
-        self._settle(stream, candidates, frame)
+        self._await(stream, candidates, frame)
         now_ns = clock.monotonic_ns()
         if now_ns - self._status_ns.get(frame.camera, 0) > STATUS_EVERY_NS:
             self._status_ns[frame.camera] = now_ns
@@ -176,7 +207,8 @@ class Worker:
         stream = self._streams.pop(end.camera, None)
         if stream is None:
             return
-        self._settle(stream, stream.spotter.finish(end), stream.last)
+        self._await(stream, stream.spotter.finish(end), stream.last)
+        self.settle()
         if stream.recorder:
             stream.recorder.close(end)
         self._metrics.camera_up(end.camera, False)
@@ -185,19 +217,17 @@ class Worker:
             write_summary(self._run_folder, self._summary(stream, end))
         log.info("%s: session %s ended after %d frames", end.camera, end.session, end.frames)
 
-    def _settle(self, stream: Stream, candidates: list[Candidate], trigger: AlignedFrame | None) -> None:
-        """Recognise, write down, publish. `trigger` is the frame that brought them: latency counts from its capture."""
+    def _await(self, stream: Stream, candidates: list[Candidate], trigger: AlignedFrame | None) -> None:
+        """Candidates wait for `settle`, but those of a recording. `trigger` is the frame that brought them."""
         trigger_ns = None
         if trigger is not None and not stream.hello.lossless and trigger.clock == clock.clock_id():
             trigger_ns = trigger.moment.t_ns
         for candidate in candidates:
             if stream.recorder:
                 stream.recorder.candidate(candidate)
-            with timed(self._metrics.stage, "recognise"):
-                content = self._recogniser.push(candidate)
-            event = self._ledger.record(content, trigger_ns=trigger_ns)
-            if event is not None:
-                self._metrics.event(event)
+            self._waiting.append(Waiting(candidate=candidate, trigger_ns=trigger_ns))
+            if stream.hello.lossless:
+                self.settle()  # one by one: on a GPU, last bits depend on what shares a batch
 
     def _tell(self, stream: Stream, *, ended: bool = False) -> None:
         status = stream.status(dropped=self._metrics.dropped_frames(stream.hello.camera), ended=ended)
@@ -214,7 +244,7 @@ class Worker:
             faces=len(stream.tracks),
             duration_ns=stream.duration_ns,
             quality=tuple(sorted({*stream.hello.quality, *end.quality})),
-            model=self._model,
+            model=self._recogniser.model,
         )
 
 
@@ -233,16 +263,24 @@ def serve(
     Told to stop, it takes what waits already, for `LAST_NS` at most, and closes what is open.
     """
 
-    def turn(timeout_s: float) -> Message | None:
+    def take(timeout_s: float) -> Message | None:
         message = receiver.receive(timeout_s)
         publisher.poll()
         if message is None:
             return None
         if isinstance(message, AlignedFrame):
             metrics.received(message, receiver.waiting(message.camera))
-        worker.handle(message)
+        worker.take(message)
         if isinstance(message, EndOfStream):
             receiver.acknowledge(message)
+        return message
+
+    def turn(timeout_s: float) -> Message | None:
+        message = take(timeout_s)
+        until_ns = clock.monotonic_ns() + GATHER_NS
+        while worker.waiting and clock.monotonic_ns() < until_ns and take(0) is not None:
+            pass  # frames that are here already may hold candidates too: one batch recognises them all
+        worker.settle()
         return message
 
     while not stop:
@@ -288,8 +326,9 @@ def run_worker(
             )
         )
         log.info("metrics at http://%s:%d/metrics", config.metrics.host, server.port)
-        model = Model(name=predictor.name, weights=predictor.weights, backend=predictor.backend)
-        metrics.backend(model)
+        log.info("backend %s", predictor.why)
+        recogniser = Recogniser(predictor, on_failure=None if lossless else metrics.backend_failed)
+        metrics.backend(recogniser.model)
         events = config.events
         path = Path(events.journal)
         journal = stack.enter_context(Journal(path))
@@ -302,10 +341,9 @@ def run_worker(
         ready.clear()
         worker = Worker(
             config,
-            recogniser=Recogniser(predictor),
+            recogniser=recogniser,
             ledger=EventLedger(journal, publisher, metrics.stage),
             metrics=metrics,
-            model=model,
             run_folder=run_folder,
             record=record,
         )

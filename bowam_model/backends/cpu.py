@@ -1,0 +1,116 @@
+"""Backends of the processor: PyTorch as it is, and OpenVINO in single precision or bf16.
+
+Both compute pictures one by one, so that an answer depends on its picture alone: sums over a batch are split otherwise
+and differ in their last bits.
+"""
+
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+
+from bowam_model import attention, network, wavelets
+from bowam_model.backends.task import Compute, Task, cache_folder
+
+
+def eager(task: Task) -> Compute:
+    """PyTorch, single precision: what all others are measured against."""
+
+    def compute(pictures_BCHW: np.ndarray) -> np.ndarray:
+        with torch.inference_mode(), _threads(task.threads):
+            return torch.cat([task.network(torch.from_numpy(picture)[None]) for picture in pictures_BCHW]).numpy()
+
+    return compute
+
+
+def openvino(task: Task) -> Compute:
+    """OpenVINO, single precision."""
+    return _compiled(task, "f32")
+
+
+def openvino_bf16(task: Task) -> Compute:
+    """OpenVINO, bf16 wherever that is safe: the processor multiplies twice as fast."""
+    return _compiled(task, "bf16")
+
+
+def missing_openvino() -> str | None:
+    """Why OpenVINO can't run here."""
+    if "openvino" in sys.modules or importlib.util.find_spec("openvino") is not None:
+        return None
+    return "openvino is not installed: pip install 'bowam-stream[openvino]'"
+
+
+def missing_bf16() -> str | None:
+    """Why OpenVINO can't run in bf16 here."""
+    if (reason := missing_openvino()) is not None:
+        return reason
+    capabilities = _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return None if "BF16" in capabilities else "the processor has no bf16"
+
+
+def _compiled(task: Task, precision: str) -> Compute:
+    ov = _openvino()
+    settings = {
+        "INFERENCE_PRECISION_HINT": precision,
+        "INFERENCE_NUM_THREADS": task.threads,
+        "NUM_STREAMS": 1,
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    request = ov.Core().compile_model(_graph(ov, task), "CPU", settings).create_infer_request()
+
+    def compute(pictures_BCHW: np.ndarray) -> np.ndarray:
+        ready = np.ascontiguousarray(pictures_BCHW, np.float32)
+        # A result lives in the request's memory until the next one: copied out by concatenate.
+        return np.concatenate([request.infer([picture[None]], share_inputs=True)[0].copy() for picture in ready])
+
+    return compute
+
+
+def _graph(ov: Any, task: Task) -> Any:
+    """The network as OpenVINO's graph, kept in the user's cache: to make it takes seconds, to read it none."""
+    code = [Path(str(module.__file__)).read_bytes() for module in (network, attention, wavelets)]
+    versions = [torch.__version__, ov.__version__, task.weights, str(task.side_px)]
+    key = hashlib.sha256(b"\n".join([*code, *(word.encode() for word in versions)])).hexdigest()[:16]
+    path = cache_folder() / "openvino" / f"{task.weights.removeprefix('sha256:')[:12]}-{key}.xml"
+    if path.is_file():
+        return ov.Core().read_model(path)
+    example = torch.zeros(1, task.network.settings.in_channels, task.side_px, task.side_px)
+    graph = ov.convert_model(torch.export.export(task.network, (example,)))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=path.parent) as folder:
+            made = Path(folder) / path.name
+            ov.save_model(graph, made, compress_to_fp16=False)
+            for suffix in (".bin", ".xml"):  # the .xml last: where it stands, all is there
+                made.with_suffix(suffix).replace(path.with_suffix(suffix))
+    except (OSError, RuntimeError):  # a cache that can't be written; OpenVINO raises RuntimeError
+        return graph
+    return ov.Core().read_model(path)
+
+
+def _openvino() -> Any:
+    """The library, without its telemetry, which would call home at import: absent, it is replaced by a stub."""
+    if "openvino" not in sys.modules:
+        absent: Any = None
+        sys.modules.setdefault("openvino_telemetry", absent)
+    import openvino
+
+    return openvino
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """PyTorch's thread count belongs to the process and decides the last bits of a result: set it for each answer."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
