@@ -7,6 +7,7 @@ and differ in their last bits.
 import hashlib
 import importlib.util
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,7 +83,9 @@ def _graph(ov: Any, task: Task) -> Any:
     if path.is_file():
         return ov.Core().read_model(path)
     example = torch.zeros(1, task.network.settings.in_channels, task.side_px, task.side_px)
-    graph = ov.convert_model(torch.export.export(task.network, (example,)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # PyTorch's export warns of PyTorch
+        graph = ov.convert_model(torch.export.export(task.network, (example,)))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=path.parent) as folder:
