@@ -148,7 +148,7 @@ def encode(flow: np.ndarray, encoding: Encoding) -> np.ndarray:
     Square pixels of "multiply" are divided by the square of the scale, pictures not at all. With `centre`, the median
     over the picture is subtracted from u and from v first. Flow that is flipped, rotated or cropped for training is
     transformed first and encoded then: a horizontal flip negates u, a rotation turns the vectors.
-    `bowam_model.training.encode_batch` is the same for many at once, on any device.
+    `bowam_model.encoding.encode_batch` is the same for many at once, on any device.
 
     Args:
         flow: float32 (H, W, 2 or 4) of `bidirectional_flow` with `encoding.fusion`, or (H, W, 3), a ready picture.
