@@ -7,6 +7,7 @@ ModelError
 ├── BackendError       what should compute the network can't run here, or failed
 ├── DatasetError       a data set, manifest or identity folder is not what it should be
 ├── RunError           pieces of a long run failed, or its folder holds another run
+├── ExportError        an exported graph does not answer as the network does, or can't be written
 └── MissingDependency  an optional package, or a system library that it needs, is not installed
 """
 
@@ -41,3 +42,7 @@ class MissingDependency(ModelError):
 
 class RunError(ModelError):
     """Pieces of a long run failed, or its folder holds another run."""
+
+
+class ExportError(ModelError):
+    """An exported graph does not answer as the network does, or can't be written."""
