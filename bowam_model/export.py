@@ -5,6 +5,7 @@ Both hold the batch open from 1 to 64. Of TensorRT nothing is imported before `c
 
 import copy
 import hashlib
+import io
 import os
 import subprocess
 from collections.abc import Callable
@@ -60,7 +61,9 @@ def save_exported(module: nn.Module, graph: Graph, inputs: Tensor, path: Path) -
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.pt2")  # torch.export wants the ending
     try:
-        torch.export.save(export_graph(module, inputs), partial)
+        file = io.BytesIO()  # torch's own writer hides why a file can't be written
+        torch.export.save(export_graph(module, inputs), file)
+        partial.write_bytes(file.getvalue())
         again = torch.export.load(partial).module()
         difference = compare(module, again, graph, inputs, TOLERANCE["fp32"])
         partial.replace(path)

@@ -217,8 +217,9 @@ class Farneback(nn.Module):
         Raises:
             ImageError: the pictures have another size.
         """
-        if tuple(pictures_BHW.shape[1:]) != self.size:
-            raise ImageError(f"pictures of shape {tuple(pictures_BHW.shape)}: this flow takes (B, *{self.size})")
+        height, width = self.size
+        if tuple(pictures_BHW.shape[1:]) != (height, width):
+            raise ImageError(f"pictures of shape {tuple(pictures_BHW.shape)}: this flow takes (B, {height}, {width})")
         pictures_BHW = pictures_BHW.float()
         return tuple(level.expand(pictures_BHW) for level in self.levels)
 

@@ -80,7 +80,10 @@ class ServingGraph(nn.Module):
 
 
 def median(maps_BCHW: Tensor) -> Tensor:
-    """The median of each map, (B, C, 1, 1), by halving the range in which it lies: no engine sorts whole pictures."""
+    """The median of each map, (B, C, 1, 1), by halving the range in which it lies: no engine sorts whole pictures.
+
+    Of an even number of values, the lower of the two in the middle.
+    """
     low = maps_BCHW.amin((2, 3), keepdim=True)
     high = maps_BCHW.amax((2, 3), keepdim=True)
     for _ in range(BISECTIONS):

@@ -2,9 +2,12 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
+
+if TYPE_CHECKING:
+    from bowam_model.export import Graph, Precision
 
 TRIPLES = 6  # synthetic ones, on which file and eager are compared
 SEED = 1
@@ -46,10 +49,11 @@ def export(
     if format is Format.exported and out.suffix != ".pt2":
         raise OptionError(f"{out} does not end in .pt2: torch.export reads no other files")
     predictor = load(weights)
+    name = cast("Graph", graph.value)
     triples = np.stack([example.triple for example in examples(load_identity(), TRIPLES, SEED)])
     if format is Format.exported:
-        module = make_graph(predictor, graph.value)
-        difference = save_exported(module, graph.value, graph_inputs(predictor, graph.value, triples), out)
+        module = make_graph(predictor, name)
+        difference = save_exported(module, name, graph_inputs(predictor, name, triples), out)
     else:
-        out, difference = compile_tensorrt(predictor, graph.value, triples, out, precision=precision.value)
+        out, difference = compile_tensorrt(predictor, name, triples, out, precision=cast("Precision", precision.value))
     typer.echo(f"wrote {out}: batches of 1 to 64, probabilities within {difference:.1e} of eager")

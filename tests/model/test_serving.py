@@ -69,7 +69,7 @@ def test_pictures_are_those_of_the_reference_in_every_encoding(triples: np.ndarr
     expected = np.stack([network_input(*triple, encoding) for triple in triples])
     assert found.shape == expected.shape
     difference = np.abs(found - expected)
-    assert difference.mean() < 1e-5
+    assert difference.mean() < 5e-5
     assert np.quantile(difference, 0.999) < 2e-3  # hue turns on the spot where the flow is all but zero
 
 
