@@ -1,13 +1,12 @@
-"""Graphs as files: torch.export, and TensorRT engines of one machine. What disagrees with eager is never written.
+"""Graphs as files: torch.export's, and engines of one machine. What disagrees with eager is never written.
 
-Both hold the batch open from 1 to 64. Of TensorRT nothing is imported before `compile_tensorrt` is called.
+All hold the batch open from 1 to 64. Nothing of TensorRT is imported before an engine of it is compiled.
 """
 
 import copy
-import hashlib
+import importlib
 import io
 import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -16,15 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bowam_model.backends.cpu import pictures
+from bowam_model.backends.engines import LARGEST_BATCH, Engine
 from bowam_model.errors import ExportError, MissingDependency
-from bowam_model.flow import network_input
 from bowam_model.predictor import Predictor
 from bowam_model.serving import ServingGraph
 
 Graph = Literal["network", "serving"]
-Precision = Literal["fp32", "fp16"]
 
-LARGEST_BATCH = 64
 TOLERANCE = {"fp32": 1e-3, "fp16": 2e-2}  # of probabilities, between a file and eager
 
 
@@ -38,9 +36,7 @@ def make_graph(predictor: Predictor, graph: Graph) -> nn.Module:
 
 def graph_inputs(predictor: Predictor, graph: Graph, triples: np.ndarray) -> Tensor:
     """What the graph takes of these faces, uint8 (B, 3, 240, 240): themselves, or their pictures."""
-    if graph == "serving":
-        return torch.from_numpy(triples)
-    return torch.from_numpy(np.stack([network_input(*triple, predictor.encoding) for triple in triples]))
+    return torch.from_numpy(triples if graph == "serving" else pictures(triples, predictor.encoding))
 
 
 def export_graph(module: nn.Module, inputs: Tensor) -> torch.export.ExportedProgram:
@@ -99,39 +95,32 @@ def compare(
     return worst
 
 
-def compile_tensorrt(
-    predictor: Predictor, graph: Graph, triples: np.ndarray, folder: Path, *, precision: Precision
-) -> tuple[Path, float]:
-    """Build an engine for this machine's GPU, compare it with eager, and store it under its key.
+def compile_engine(predictor: Predictor, engine: Engine, triples: np.ndarray) -> tuple[Path, float]:
+    """Compile all of serving for this machine's GPU, compare it with eager, and store it where workers look for it.
 
-    The precision is that of the network; what is float32 in the graph (the flow) stays so, and without TF32.
+    What is single precision in the graph (the flow) stays so, and without TF32.
 
+    Args:
+        triples: uint8 (B, 3, 240, 240), faces on which the two are compared.
     Returns:
-        The engine's file in `folder`, and the largest difference of a probability.
+        The engine's file, and the largest difference of a probability.
     Raises:
-        MissingDependency: there is no CUDA device, or no torch_tensorrt.
+        MissingDependency: there is no CUDA device, or a package is missing.
         ExportError: engine and eager disagree, or the file can't be written.
     """
-    torch_tensorrt = _torch_tensorrt()
-    path = folder / f"{engine_key(predictor.weights, graph, precision, torch_tensorrt.__version__)}.pt2"
-    eager = make_graph(predictor, graph).cuda()
-    inputs = graph_inputs(predictor, graph, triples).cuda()
+    if (reason := engine.missing()) is not None:
+        raise MissingDependency(f"an engine for {engine.name} can't be made here: {reason}")
+    path = engine.path(predictor.weights)
+    eager = copy.deepcopy(make_graph(predictor, "serving")).cuda()
+    inputs = torch.from_numpy(triples).cuda()
     module = copy.deepcopy(eager)
-    if precision == "fp16":
+    if engine.precision == "fp16":
         module = module.half()
-        inputs = inputs if graph == "serving" else inputs.half()
-    shape = tuple(inputs.shape[1:])
-    batches = torch_tensorrt.Input(
-        min_shape=(1, *shape), opt_shape=(16, *shape), max_shape=(LARGEST_BATCH, *shape), dtype=inputs.dtype
-    )
-    engine = torch_tensorrt.dynamo.compile(
-        export_graph(module, inputs), arg_inputs=[batches], disable_tf32=True, require_full_compilation=True
-    )
-    difference = compare(lambda x: eager(_as(x, eager)), engine, graph, inputs, TOLERANCE[precision])
-    partial = folder / f".{path.name}.{os.getpid()}.pt2"
+    partial = path.with_name(f".{path.name}.{os.getpid()}.pt2")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        torch_tensorrt.save(engine, str(partial), output_format="exported_program", arg_inputs=[batches])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _COMPILERS[engine.package](export_graph(module, inputs), inputs, partial)
+        difference = compare(eager, engine.read(partial), "serving", inputs, TOLERANCE[engine.precision])
         partial.replace(path)
     except OSError as error:
         raise ExportError(f"can't write {path}: {error.strerror or error}") from error
@@ -140,45 +129,25 @@ def compile_tensorrt(
     return path, difference
 
 
-def engine_key(weights: str, graph: Graph, precision: Precision, tensorrt_bridge: str) -> str:
-    """Where one engine lives: an engine of another GPU, driver, version or weights is never taken for it."""
-    parts = (torch.cuda.get_device_name(), _driver(), torch.__version__, tensorrt_bridge, _tensorrt_version(), weights)
-    digest = hashlib.sha256("\n".join((*parts, graph, precision)).encode()).hexdigest()[:16]
-    gpu = "".join(c if c.isalnum() else "-" for c in parts[0].lower())
-    return f"{graph}-{precision}-{gpu}-{digest}"
+def _compile_tensorrt(program: torch.export.ExportedProgram, inputs: Tensor, path: Path) -> None:
+    torch_tensorrt: Any = importlib.import_module("torch_tensorrt")
+    shape = tuple(inputs.shape[1:])
+    batches = torch_tensorrt.Input(
+        min_shape=(1, *shape), opt_shape=(16, *shape), max_shape=(LARGEST_BATCH, *shape), dtype=inputs.dtype
+    )
+    made = torch_tensorrt.dynamo.compile(
+        program, arg_inputs=[batches], disable_tf32=True, require_full_compilation=True
+    )
+    torch_tensorrt.save(made, str(path), output_format="exported_program", arg_inputs=[batches])
+
+
+def _compile_aot(program: torch.export.ExportedProgram, inputs: Tensor, path: Path) -> None:
+    inductor: Any = importlib.import_module("torch._inductor")
+    inductor.aoti_compile_and_package(program, package_path=str(path))
+
+
+_COMPILERS = {"torch_tensorrt": _compile_tensorrt, None: _compile_aot}
 
 
 def _probabilities(answer: Tensor, graph: Graph) -> Tensor:
     return answer.float().softmax(1) if graph == "network" else answer.float()
-
-
-def _as(inputs: Tensor, module: nn.Module) -> Tensor:
-    """Half-precision pictures for a network that is not."""
-    return inputs if inputs.dtype == torch.uint8 else inputs.to(next(module.parameters()).dtype)
-
-
-def _torch_tensorrt() -> Any:
-    if not torch.cuda.is_available():
-        raise MissingDependency("TensorRT needs an NVIDIA GPU and a PyTorch with CUDA: this machine offers none")
-    try:
-        import torch_tensorrt
-    except ImportError as error:
-        raise MissingDependency(
-            f"torch_tensorrt can't be imported ({error}): install torch-tensorrt for PyTorch {torch.__version__}, "
-            "or use an image that holds TensorRT"
-        ) from error
-    return torch_tensorrt
-
-
-def _tensorrt_version() -> str:
-    import tensorrt
-
-    return str(tensorrt.__version__)
-
-
-def _driver() -> str:
-    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.split()[0]
-    except (OSError, subprocess.SubprocessError, IndexError) as error:
-        raise MissingDependency(f"nvidia-smi does not tell the driver's version: {error}") from error

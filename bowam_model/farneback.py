@@ -22,6 +22,7 @@ pixels to the right and down. The five coefficients of an expansion: b_x, b_y, A
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import cast
 
 import cv2
 import numpy as np
@@ -208,6 +209,10 @@ class Farneback(nn.Module):
             for coarse, fine in pairwise(sizes)
         )
 
+    @property
+    def _levels(self) -> Sequence[Level]:
+        return cast(Sequence[Level], self.levels)
+
     def expand(self, pictures_BHW: Tensor) -> tuple[Tensor, ...]:
         """Polynomials of each level, from coarse to fine: (B, 5, h, w) each. Those of a picture that takes part in
         several flows are computed once.
@@ -221,12 +226,12 @@ class Farneback(nn.Module):
         if tuple(pictures_BHW.shape[1:]) != (height, width):
             raise ImageError(f"pictures of shape {tuple(pictures_BHW.shape)}: this flow takes (B, {height}, {width})")
         pictures_BHW = pictures_BHW.float()
-        return tuple(level.expand(pictures_BHW) for level in self.levels)
+        return tuple(level.expand(pictures_BHW) for level in self._levels)
 
     def match(self, source: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
         """The flow between expanded pictures, float32 (B, 2, H, W), pixels."""
         flow_B2hw = torch.zeros_like(source[0][:, :2])
-        for index, level in enumerate(self.levels):
+        for index, level in enumerate(self._levels):
             if index:
                 flow_B2hw = self.enlarge[index - 1](flow_B2hw) / self.settings.pyr_scale
             for _ in range(self.settings.iterations):

@@ -192,13 +192,10 @@ def network_input(
         ImageError: a picture is not what it should be.
         OptionError: the encoding is one of ready flow pictures.
     """
-    if encoding.fusion == "picture":
-        raise OptionError("these weights read ready flow pictures, whose making is unknown: they can't read faces")
-    side = encoding.aligned_px
-    if np.shape(apex) != (side, side):
-        raise ImageError(f"picture of shape {np.shape(apex)}: the weights expect aligned faces of shape {(side, side)}")
+    onset, apex, offset = faces(onset, apex, offset, encoding)
+    assert encoding.fusion != "picture"
     flow = bidirectional_flow(onset, apex, offset, encoding.fusion, threads=threads)
-    if encoding.side != side:
+    if encoding.side != encoding.aligned_px:
         flow = cv2.resize(flow, (encoding.side, encoding.side), interpolation=cv2.INTER_AREA)
     # Painted is what the crop keeps, and one pixel around it, which the derivatives at its edge need.
     start, kept = (encoding.side - encoding.input_px) // 2, encoding.input_px
@@ -206,6 +203,21 @@ def network_input(
     around = slice(start - rim, start + kept + 1)
     picture_CHW = _painted(_centred(flow, encoding)[around, around], encoding)
     return np.ascontiguousarray(picture_CHW[:, rim : rim + kept, rim : rim + kept])
+
+
+def faces(onset: np.ndarray, apex: np.ndarray, offset: np.ndarray, encoding: Encoding) -> list[np.ndarray]:
+    """The three as they are, contiguous, if weights of this encoding can read them.
+
+    Raises:
+        ImageError: a picture is not what it should be.
+        OptionError: the encoding is one of ready flow pictures.
+    """
+    if encoding.fusion == "picture":
+        raise OptionError("these weights read ready flow pictures, whose making is unknown: they can't read faces")
+    side = encoding.aligned_px
+    if np.shape(apex) != (side, side):
+        raise ImageError(f"picture of shape {np.shape(apex)}: the weights expect aligned faces of shape {(side, side)}")
+    return _checked(onset=onset, apex=apex, offset=offset)
 
 
 def _checked(**pictures: np.ndarray) -> list[np.ndarray]:

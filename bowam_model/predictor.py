@@ -12,24 +12,21 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import safetensors.torch
-import torch
 from safetensors import SafetensorError, safe_open
 
 from bowam_model.backends import NAMES, Backends, Task
 from bowam_model.errors import ImageError, OptionError, WeightsError
-from bowam_model.flow import Colours, Encoding, Fusion, network_input
+from bowam_model.flow import Colours, Encoding, Fusion, faces
 from bowam_model.network import Network, create_model
 
 SCHEMA = "bowam.weights/1"
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "bowam-nano.safetensors"
-CORES = os.cpu_count() or 1
 
 
 class Predictor:
@@ -74,7 +71,10 @@ class Predictor:
         self.trained_on = tuple(trained_on)
         self.card = card
         self.network = network.eval().requires_grad_(False)
-        self._backends = Backends(backend, Task(self.network, encoding.input_px, threads, weights))
+        self._backends = Backends(
+            backend,
+            Task(network=self.network, encoding=encoding, temperature=temperature, threads=threads, weights=weights),
+        )
 
     @property
     def backend(self) -> str:
@@ -100,6 +100,20 @@ class Predictor:
         self._backends.step_down(reason)
         self.warm_up()
 
+    @property
+    def wanted(self) -> Sequence[str]:
+        """Better backends that this machine could run if `bowam export --format NAME` had made their engine."""
+        return self._backends.wanted
+
+    def step_up(self, backend: str) -> None:
+        """Compute with this one from now on, warmed up, if it works: it is in `wanted`, and its engine is made.
+
+        Raises:
+            BackendError: it does not work; the one in use stays.
+        """
+        self._backends.step_up(backend)
+        self.warm_up()
+
     def warm_up(self) -> None:
         """One answer about nothing, so that the first real one is not slower than the others."""
         side = self.encoding.aligned_px
@@ -121,15 +135,10 @@ class Predictor:
         Raises:
             ImageError: a picture is not what it should be.
         """
-        if len(triples) == 1 or CORES == 1:
-            pictures = [network_input(*triple, self.encoding, threads=min(2, CORES)) for triple in triples]
-        else:
-            with ThreadPoolExecutor(CORES) as pool:
-                pictures = list(pool.map(lambda triple: network_input(*triple, self.encoding), triples))
-        if not pictures:
+        ready = [faces(*triple, self.encoding) for triple in triples]
+        if not ready:
             return []
-        logits = torch.from_numpy(self._backends.compute(np.stack(pictures)))
-        answers = [(row / self.temperature).softmax(0).tolist() for row in logits]
+        answers = self._backends.compute(np.array(ready)).tolist()
         return [dict(zip(self.labels, answer, strict=True)) for answer in answers]
 
     def predict_batch(self, triples: np.ndarray) -> np.ndarray:

@@ -1,44 +1,77 @@
-"""Backends of the processor: PyTorch as it is, and OpenVINO in single precision or bf16.
+"""Backends of the processor: OpenCV's flow on all cores, and the network in PyTorch as it is or in OpenVINO.
 
-Both compute pictures one by one, so that an answer depends on its picture alone: sums over a batch are split otherwise
-and differ in their last bits.
+The network computes pictures one by one with a fixed number of threads, so that an answer depends on its three faces
+alone: sums over a batch are split otherwise and differ in their last bits. More cores do not change a flow.
 """
 
 import hashlib
 import importlib.util
+import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from bowam_model import attention, network, wavelets
 from bowam_model.backends.task import Compute, Task, cache_folder
+from bowam_model.flow import Encoding, network_input
+
+Forward = Callable[[np.ndarray], np.ndarray]
+"""Pictures, float32 (B, C, side, side) -> logits, float32 (B, K)."""
+
+CORES = os.cpu_count() or 1
 
 
 def eager(task: Task) -> Compute:
     """PyTorch, single precision: what all others are measured against."""
-
-    def compute(pictures_BCHW: np.ndarray) -> np.ndarray:
-        with torch.inference_mode(), _threads(task.threads):
-            return torch.cat([task.network(torch.from_numpy(picture)[None]) for picture in pictures_BCHW]).numpy()
-
-    return compute
+    return _after_flow(task, eager_network(task))
 
 
 def openvino(task: Task) -> Compute:
     """OpenVINO, single precision."""
-    return _compiled(task, "f32")
+    return _after_flow(task, openvino_network(task, "f32"))
 
 
 def openvino_bf16(task: Task) -> Compute:
     """OpenVINO, bf16 wherever that is safe: the processor multiplies twice as fast."""
-    return _compiled(task, "bf16")
+    return _after_flow(task, openvino_network(task, "bf16"))
+
+
+def eager_network(task: Task) -> Forward:
+    """The network alone."""
+
+    def forward(pictures_BCHW: np.ndarray) -> np.ndarray:
+        with torch.inference_mode(), _threads(task.threads):
+            return torch.cat([task.network(torch.from_numpy(picture)[None]) for picture in pictures_BCHW]).numpy()
+
+    return forward
+
+
+def openvino_network(task: Task, precision: Literal["f32", "bf16"]) -> Forward:
+    """The network alone."""
+    ov = _openvino()
+    settings = {
+        "INFERENCE_PRECISION_HINT": precision,
+        "INFERENCE_NUM_THREADS": task.threads,
+        "NUM_STREAMS": 1,
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    request = ov.Core().compile_model(_graph(ov, task), "CPU", settings).create_infer_request()
+
+    def forward(pictures_BCHW: np.ndarray) -> np.ndarray:
+        ready = np.ascontiguousarray(pictures_BCHW, np.float32)
+        # A result lives in the request's memory until the next one.
+        return np.concatenate([request.infer([picture[None]], share_inputs=True)[0].copy() for picture in ready])
+
+    return forward
 
 
 def missing_openvino() -> str | None:
@@ -56,33 +89,39 @@ def missing_bf16() -> str | None:
     return None if "BF16" in capabilities else "the processor has no bf16"
 
 
-def _compiled(task: Task, precision: str) -> Compute:
-    ov = _openvino()
-    settings = {
-        "INFERENCE_PRECISION_HINT": precision,
-        "INFERENCE_NUM_THREADS": task.threads,
-        "NUM_STREAMS": 1,
-        "PERFORMANCE_HINT": "LATENCY",
-    }
-    request = ov.Core().compile_model(_graph(ov, task), "CPU", settings).create_infer_request()
+def _after_flow(task: Task, forward: Forward) -> Compute:
+    """The flow of each triple, the network, and the softmax."""
 
-    def compute(pictures_BCHW: np.ndarray) -> np.ndarray:
-        ready = np.ascontiguousarray(pictures_BCHW, np.float32)
-        # A result lives in the request's memory until the next one: copied out by concatenate.
-        return np.concatenate([request.infer([picture[None]], share_inputs=True)[0].copy() for picture in ready])
+    def compute(triples_B3HW: np.ndarray) -> np.ndarray:
+        logits = torch.from_numpy(forward(pictures(triples_B3HW, task.encoding)))
+        return torch.stack([(row / task.temperature).softmax(0) for row in logits]).numpy()
 
     return compute
+
+
+def pictures(triples_B3HW: np.ndarray, encoding: Encoding) -> np.ndarray:
+    """The network's input, float32 (B, C, side, side): triples side by side, the two flows of a lone one too."""
+
+    def picture(triple: np.ndarray, threads: int) -> np.ndarray:
+        onset, apex, offset = triple
+        return network_input(onset, apex, offset, encoding, threads=threads)
+
+    if len(triples_B3HW) == 1 or CORES == 1:
+        return np.stack([picture(triple, min(2, CORES)) for triple in triples_B3HW])
+    with ThreadPoolExecutor(CORES) as pool:
+        return np.stack(list(pool.map(partial(picture, threads=1), triples_B3HW)))
 
 
 def _graph(ov: Any, task: Task) -> Any:
     """The network as OpenVINO's graph, kept in the user's cache: to make it takes seconds, to read it none."""
     code = [Path(str(module.__file__)).read_bytes() for module in (network, attention, wavelets)]
-    versions = [torch.__version__, ov.__version__, task.weights, str(task.side_px)]
+    versions = [torch.__version__, ov.__version__, task.weights, str(task.encoding.input_px)]
     key = hashlib.sha256(b"\n".join([*code, *(word.encode() for word in versions)])).hexdigest()[:16]
     path = cache_folder() / "openvino" / f"{task.weights.removeprefix('sha256:')[:12]}-{key}.xml"
     if path.is_file():
         return ov.Core().read_model(path)
-    example = torch.zeros(1, task.network.settings.in_channels, task.side_px, task.side_px)
+    side_px = task.encoding.input_px
+    example = torch.zeros(1, task.network.settings.in_channels, side_px, side_px)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # PyTorch's export warns of PyTorch
         graph = ov.convert_model(torch.export.export(task.network, (example,)))

@@ -7,19 +7,21 @@ from pathlib import Path
 
 import numpy as np
 
+from bowam_model.flow import Encoding
 from bowam_model.network import Network
 
 Compute = Callable[[np.ndarray], np.ndarray]
-"""Pictures, float32 (B, C, side, side), to logits, float32 (B, K)."""
+"""Aligned faces, uint8 (B, 3, 240, 240): onset, apex, offset -> probabilities, float32 (B, K)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Task:
-    """A network that is to be computed, in evaluation mode."""
+    """A network that is to be computed, in evaluation mode, and what it needs around it."""
 
     network: Network
-    side_px: int  # of its input
-    threads: int  # of the processor
+    encoding: Encoding
+    temperature: float  # of the softmax
+    threads: int  # of the processor, for the network
     weights: str  # "sha256:<hex>" of its file
 
 

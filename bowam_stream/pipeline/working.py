@@ -2,6 +2,7 @@
 
 import logging
 from collections import deque
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from bowam_stream.errors import ConfigError
 from bowam_stream.events import EventLedger, EventPublisher, Journal, ReplaySocket
 from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Hello
 from bowam_stream.metrics import Heartbeat, MetricsServer, WorkerMetrics, timed
+from bowam_stream.pipeline.recognising import EngineBuilds, Recognised, RecognitionThread, Waiting
 from bowam_stream.pipeline.stop import StopFlag
 from bowam_stream.pipeline.summary import RunSummary, write_summary
 from bowam_stream.pipeline.tap import Status
@@ -27,10 +29,10 @@ from bowam_stream.worker import Recogniser
 log = logging.getLogger(__name__)
 
 STATUS_EVERY_NS = clock.NS_PER_SECOND // 5
-RECEIVE_TIMEOUT_S = 0.1
+RECEIVE_TIMEOUT_S = 0.1  # how soon a worker without frames notices that it should end
 LAST_NS = clock.NS_PER_SECOND  # a camera goes on sending to a worker that was told to stop
 RATE_FRAMES = 64  # over how many of the last frames the rate of a status is measured
-GATHER_NS = clock.NS_PER_SECOND // 200  # how long a candidate waits at most for those that come with waiting frames
+COLLECT_TIMEOUT_S = 0.002  # the same while the network is at work: its answer must not wait for a frame
 HEARTBEAT_LIMIT_S = 10.0  # a worker that takes longer for one turn of its loop hangs
 RECORD_FOLDER = "record"
 
@@ -89,15 +91,12 @@ class Stream:
         )
 
 
-class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """A candidate that waits for the network."""
-
-    candidate: Candidate
-    trigger_ns: int | None  # when the frame that brought it was captured; latency counts from there
-
-
 class Worker:
-    """Takes the messages of all its cameras, one after the other, and makes events of them."""
+    """Takes the messages of all its cameras, one after the other, and makes events of them.
+
+    With a `recognition` thread, micro-expressions of live cameras wait for it, and frames don't wait for them:
+    `collect` publishes what it has answered.
+    """
 
     def __init__(
         self,
@@ -106,6 +105,7 @@ class Worker:
         recogniser: Recogniser,
         ledger: EventLedger,
         metrics: WorkerMetrics,
+        recognition: RecognitionThread | None = None,
         run_folder: Path | None = None,
         record: bool = False,
     ) -> None:
@@ -117,20 +117,20 @@ class Worker:
         self._record = record
         self._streams: dict[str, Stream] = {}
         self._status_ns: dict[str, int] = {}
-        self._waiting: list[Waiting] = []
+        self._recognition = recognition
 
     @property
     def waiting(self) -> bool:
-        """Whether a live camera's micro-expression waits for the network. Nothing else is worth waiting for company."""
-        return any(one.candidate.phase == "final" and one.candidate.kind == "micro" for one in self._waiting)
+        """Whether the network is at work."""
+        return self._recognition is not None and self._recognition.waiting > 0
+
+    def collect(self) -> None:
+        """Write down and publish what the network has answered."""
+        if self._recognition is not None:
+            self._publish(self._recognition.done())
 
     def handle(self, message: Message) -> None:
-        """One message of a camera, as far as it goes: afterwards all that follows from it is safe."""
-        self.take(message)
-        self.settle()
-
-    def take(self, message: Message) -> None:
-        """One message of a camera. Candidates of live cameras wait for `settle`; all else is safe afterwards."""
+        """One message of a camera, as far as it goes: what needs no answer of the thread is safe afterwards."""
         match message:
             case Hello():
                 self._hello(message)
@@ -145,20 +145,19 @@ class Worker:
             _, stream = self._streams.popitem()
             self._abandon(stream, resumes=stream.hello.lossless)
 
-    def settle(self) -> None:
-        """Recognise what waits, all cameras together, write it down and publish it, in the order in which it came."""
-        waiting, self._waiting = self._waiting, []
-        if not waiting:
-            return
-        with timed(self._metrics.stage, "recognise"):
-            contents = self._recogniser.push_all([one.candidate for one in waiting])
-        for one, content in zip(waiting, contents, strict=True):
-            event = self._ledger.record(content, trigger_ns=one.trigger_ns)
+    def _finish(self) -> None:
+        """Wait for the network: what was found before comes before what follows."""
+        if self._recognition is not None:
+            self._publish(self._recognition.finish())
+
+    def _publish(self, recognised: Iterable[Recognised]) -> None:
+        for one in recognised:
+            event = self._ledger.record(one.event, trigger_ns=one.trigger_ns)
             if event is not None:
                 self._metrics.event(event)
 
     def _hello(self, hello: Hello) -> None:
-        self.settle()  # what an earlier stream left behind comes before the ledger opens anew
+        self._finish()  # what an earlier stream left behind comes before the ledger opens anew
         before = self._streams.pop(hello.camera, None)
         if before is not None:
             self._abandon(before, resumes=before.hello.lossless and before.hello.session == hello.session)
@@ -185,8 +184,8 @@ class Worker:
                 frames=stream.frames,
                 quality=("interrupted",),
             )
-            self._await(stream, stream.spotter.finish(end), None)
-            self.settle()
+            self._settle(stream, stream.spotter.finish(end), None)
+            self._finish()
 
     def _frame(self, frame: AlignedFrame) -> None:
         stream = self._streams.get(frame.camera)
@@ -197,7 +196,7 @@ class Worker:
         for row in stream.spotter.trace:
             if row.refused is not None:
                 self._metrics.refused(frame.camera, row.refused)
-        self._await(stream, candidates, frame)
+        self._settle(stream, candidates, frame)
         now_ns = clock.monotonic_ns()
         if now_ns - self._status_ns.get(frame.camera, 0) > STATUS_EVERY_NS:
             self._status_ns[frame.camera] = now_ns
@@ -207,8 +206,8 @@ class Worker:
         stream = self._streams.pop(end.camera, None)
         if stream is None:
             return
-        self._await(stream, stream.spotter.finish(end), stream.last)
-        self.settle()
+        self._settle(stream, stream.spotter.finish(end), stream.last)
+        self._finish()
         if stream.recorder:
             stream.recorder.close(end)
         self._metrics.camera_up(end.camera, False)
@@ -217,17 +216,21 @@ class Worker:
             write_summary(self._run_folder, self._summary(stream, end))
         log.info("%s: session %s ended after %d frames", end.camera, end.session, end.frames)
 
-    def _await(self, stream: Stream, candidates: list[Candidate], trigger: AlignedFrame | None) -> None:
-        """Candidates wait for `settle`, but those of a recording. `trigger` is the frame that brought them."""
+    def _settle(self, stream: Stream, candidates: list[Candidate], trigger: AlignedFrame | None) -> None:
+        """Recognise, write down, publish. `trigger` is the frame that brought them: latency counts from its capture."""
+        live = not stream.hello.lossless
         trigger_ns = None
-        if trigger is not None and not stream.hello.lossless and trigger.clock == clock.clock_id():
+        if trigger is not None and live and trigger.clock == clock.clock_id():
             trigger_ns = trigger.moment.t_ns
         for candidate in candidates:
             if stream.recorder:
                 stream.recorder.candidate(candidate)
-            self._waiting.append(Waiting(candidate=candidate, trigger_ns=trigger_ns))
-            if stream.hello.lossless:
-                self.settle()  # one by one: on a GPU, last bits depend on what shares a batch
+            if live and self._recognition is not None and self._recogniser.asks(candidate):
+                self._recognition.submit(Waiting(candidate=candidate, trigger_ns=trigger_ns))
+                continue
+            with timed(self._metrics.stage, "recognise"):
+                event = self._recogniser.push(candidate)
+            self._publish([Recognised(event=event, trigger_ns=trigger_ns)])
 
     def _tell(self, stream: Stream, *, ended: bool = False) -> None:
         status = stream.status(dropped=self._metrics.dropped_frames(stream.hello.camera), ended=ended)
@@ -263,29 +266,22 @@ def serve(
     Told to stop, it takes what waits already, for `LAST_NS` at most, and closes what is open.
     """
 
-    def take(timeout_s: float) -> Message | None:
+    def turn(timeout_s: float) -> Message | None:
         message = receiver.receive(timeout_s)
         publisher.poll()
+        worker.collect()
         if message is None:
             return None
         if isinstance(message, AlignedFrame):
             metrics.received(message, receiver.waiting(message.camera))
-        worker.take(message)
+        worker.handle(message)
         if isinstance(message, EndOfStream):
             receiver.acknowledge(message)
         return message
 
-    def turn(timeout_s: float) -> Message | None:
-        message = take(timeout_s)
-        until_ns = clock.monotonic_ns() + GATHER_NS
-        while worker.waiting and clock.monotonic_ns() < until_ns and take(0) is not None:
-            pass  # frames that are here already may hold candidates too: one batch recognises them all
-        worker.settle()
-        return message
-
     while not stop:
         heartbeat.beat()
-        if isinstance(turn(RECEIVE_TIMEOUT_S), EndOfStream) and once:
+        if isinstance(turn(COLLECT_TIMEOUT_S if worker.waiting else RECEIVE_TIMEOUT_S), EndOfStream) and once:
             return
     last_ns = clock.monotonic_ns() + LAST_NS
     while clock.monotonic_ns() < last_ns and turn(0) is not None:
@@ -337,6 +333,10 @@ def run_worker(
         )
         stack.enter_context(ReplaySocket(path, events.journal_endpoint, insecure=events.insecure))
         predictor.warm_up()
+        recognition = None
+        if not lossless:
+            builds = EngineBuilds(predictor, config.model.weights) if predictor.wanted else None
+            recognition = stack.enter_context(RecognitionThread(recogniser, metrics, builds))
         receiver = stack.enter_context(open_receiver(config.transport, lossless=lossless, observer=metrics))
         ready.clear()
         worker = Worker(
@@ -344,6 +344,7 @@ def run_worker(
             recogniser=recogniser,
             ledger=EventLedger(journal, publisher, metrics.stage),
             metrics=metrics,
+            recognition=recognition,
             run_folder=run_folder,
             record=record,
         )

@@ -92,6 +92,10 @@ class Recogniser:
         predictor = self._predictor
         return Model(name=predictor.name, weights=predictor.weights, backend=predictor.backend)
 
+    def asks(self, candidate: Candidate) -> bool:
+        """Whether the network has a say: it is a final micro."""
+        return candidate.phase == "final" and candidate.kind == "micro"
+
     def recognise(self, candidate: Candidate) -> Prediction | None:
         """What the network says about a final micro; None for everything else.
 
@@ -113,7 +117,7 @@ class Recogniser:
         return [to_event(*pair, model) for pair in zip(candidates, predictions, strict=True)]
 
     def _recognised(self, candidates: Sequence[Candidate]) -> list[Prediction | None]:
-        asked = [c for c in candidates if c.phase == "final" and c.kind == "micro"]
+        asked = [c for c in candidates if self.asks(c)]
         for candidate in asked:
             if candidate.triple is None:
                 raise ValueError(f"the final micro {candidate.event_id} carries no triple")
@@ -131,7 +135,7 @@ class Recogniser:
                 self._predictor.fall_back(str(error))
                 log.warning("backend %s has failed: %s recognises from now on", failed, self._predictor.backend)
                 self._on_failure(failed, self.model)
-        return [next(answers) if c.phase == "final" and c.kind == "micro" else None for c in candidates]
+        return [next(answers) if self.asks(c) else None for c in candidates]
 
     def _asked(self, candidates: Sequence[Candidate]) -> list[Prediction]:
         triples = [(c.triple.onset, c.triple.apex, c.triple.offset) for c in candidates if c.triple is not None]

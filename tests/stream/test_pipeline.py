@@ -331,64 +331,6 @@ def test_the_loop_acknowledges_the_end_after_everything_is_safe(worker: working.
     assert acknowledged == [2]
 
 
-@pytest.mark.parametrize("lossless", [True, False])
-def test_what_two_cameras_saw_at_once_is_recognised_at_once(
-    worker: working.Worker, heard: Heard, predictor: FakePredictor, monkeypatch: pytest.MonkeyPatch, lossless: bool
-) -> None:
-    """Frames that wait already are spotted first; a recording's candidates are recognised one by one all the same."""
-    monkeypatch.setattr(working, "GATHER_NS", clock.NS_PER_SECOND)
-    both = ("cam0", "cam1")
-    messages = [msgspec.structs.replace(hello(lossless=lossless), camera=camera) for camera in both]
-    messages += [msgspec.structs.replace(frame(k), camera=camera) for k in range(4) for camera in both]
-    stop = StopFlag()
-
-    class Receiver:
-        def receive(self, timeout_s: float):
-            if not messages:
-                stop.set()
-            return messages.pop(0) if messages else None
-
-        def waiting(self, camera: str) -> int:
-            return 0
-
-    class Publisher:
-        def poll(self) -> None: ...
-
-    working.serve(worker, Receiver(), Publisher(), WorkerMetrics(), Heartbeat(1.0), once=False, stop=stop)  # type: ignore[arg-type]
-    assert predictor.batches == ([1, 1] if lossless else [2])
-    assert [(event.camera, event.phase, event.seq) for event in heard.events] == [
-        ("cam0", "provisional", 1),
-        ("cam1", "provisional", 1),
-        ("cam0", "final", 2),
-        ("cam1", "final", 2),
-    ]
-
-
-def test_a_lone_candidate_waits_for_nobody(worker: working.Worker, heard: Heard) -> None:
-    """With nothing else on the socket its event is out before the loop waits for frames again."""
-    messages = [hello(lossless=False), *map(frame, range(4))]
-    stop = StopFlag()
-    known: list[int] = []
-
-    class Receiver:
-        def receive(self, timeout_s: float):
-            if messages:
-                return messages.pop(0)
-            if timeout_s:
-                known.append(len(heard.events))
-                stop.set()
-            return None
-
-        def waiting(self, camera: str) -> int:
-            return 0
-
-    class Publisher:
-        def poll(self) -> None: ...
-
-    working.serve(worker, Receiver(), Publisher(), WorkerMetrics(), Heartbeat(1.0), once=False, stop=stop)  # type: ignore[arg-type]
-    assert known == [2]
-
-
 def test_a_process_without_its_supervisor_is_asked_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Process 1 is nobody's supervisor here, so whoever claims to be started by it is an orphan."""
     assert not StopFlag()

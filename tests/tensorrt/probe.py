@@ -28,7 +28,7 @@ class Blank(type):
 class StandIn(types.ModuleType):
     """The module `tensorrt` as far as converters name its parts."""
 
-    __version__ = "11.0.0"
+    __version__, __file__ = "11.0.0", "stand-in"
     __path__ = ()
 
     def __getattr__(self, name: str) -> Any:

@@ -15,10 +15,13 @@ import pytest
 import torch
 
 from bowam_model import create_model
-from bowam_model.export import export_graph
+from bowam_model.backends.engines import ENGINES
+from bowam_model.export import TOLERANCE, compile_engine, export_graph
 from bowam_model.flow import Encoding
 from bowam_model.predictor import load
 from bowam_model.serving import ServingGraph
+from bowam_model.synthesis import load_identity
+from bowam_model.synthesis.triples import examples
 
 pytestmark = [pytest.mark.tensorrt, pytest.mark.system]  # fetches a wheel: `make test-system` runs it
 
@@ -88,25 +91,21 @@ def test_the_probe_sees_what_has_no_converter(tmp_path: Path, converters: Path) 
     assert without_converter(Unknown(), torch.zeros(2, 3, 16, 16), tmp_path, converters)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
-@pytest.mark.parametrize("graph", ["network", "serving"])
-def test_an_engine_answers_as_eager_does(tmp_path: Path, graph: str, precision: str) -> None:
-    """The real engine, stored and read again, in a batch and at its largest."""
-    if not torch.cuda.is_available():
-        pytest.skip("there is no CUDA device")
-    torch_tensorrt = pytest.importorskip("torch_tensorrt", reason="torch_tensorrt is not installed")
-    from bowam_model.export import TOLERANCE, compile_tensorrt, graph_inputs, make_graph
-    from bowam_model.synthesis import load_identity
-    from bowam_model.synthesis.triples import examples
-
-    predictor = load()
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", [name for name in ENGINES if name.startswith("tensorrt")])
+def test_an_engine_answers_as_eager_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The real engine, stored where a worker looks for it, in a batch at its largest and one by one."""
+    if (reason := ENGINES[name].missing()) is not None:
+        pytest.skip(reason)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    reference = load()
     triples = np.stack([example.triple for example in examples(load_identity(), 4, seed=3)])
-    path, difference = compile_tensorrt(predictor, graph, triples, tmp_path, precision=precision)
-    assert difference <= TOLERANCE[precision]
-    engine = torch_tensorrt.load(str(path)).module()
-    inputs = graph_inputs(predictor, graph, np.tile(triples, (16, 1, 1, 1))).cuda()
-    expected = make_graph(predictor, graph).cuda()(inputs)
-    found = engine(inputs.half() if graph == "network" and precision == "fp16" else inputs)
-    if graph == "network":
-        expected, found = expected.softmax(1), found.float().softmax(1)
-    torch.testing.assert_close(found, expected, atol=TOLERANCE[precision], rtol=0)
+    compile_engine(reference, ENGINES[name], triples)
+    predictor = load(backend=name)
+    assert predictor.backend == name
+    expected = reference.predict_batch(triples)
+    many = predictor.predict_together([tuple(triple) for triple in np.tile(triples, (16, 1, 1, 1))])
+    found = np.array([list(answer.values()) for answer in many]).reshape(16, *expected.shape)
+    tolerance = TOLERANCE[ENGINES[name].precision]
+    np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), atol=tolerance, rtol=0)
+    np.testing.assert_allclose(predictor.predict_batch(triples), expected, atol=tolerance, rtol=0)
