@@ -12,7 +12,7 @@ import numpy as np
 from bowam_model.face.geometry import CROP_PX
 from bowam_model.face.likeness import difference, is_cut, is_other_person, look_at_picture
 from bowam_model.face.mesh import Box, FaceFinder, FaceMesh
-from bowam_model.face.portrait import AlignedFace, SeenFace, describe, see_face, to_rgb
+from bowam_model.face.portrait import AlignedFace, SeenFace, describe, require_picture, see_face, to_rgb
 from bowam_model.face.steady import SteadyTransform
 
 _NS_PER_MS = 1_000_000
@@ -67,7 +67,7 @@ class FaceAligner:
 
         Times must not decrease. Raise ImageError for any other array.
         """
-        rgb = to_rgb(image)
+        require_picture(image)
         picture = look_at_picture(image)
         if picture is None:
             return ()
@@ -78,13 +78,14 @@ class FaceAligner:
         keep_ns = int(self._settings.keep_track_ms * _NS_PER_MS)
         self._tracks = [track for track in self._tracks if t_ns - track.seen_ns <= keep_ns]
 
+        rgb = to_rgb(image)
         followed = self._following
-        seen = self._see(rgb)
+        seen = self._see(image, rgb)
         known = self._recognise(seen, change)
         if followed and None in known:
             # Face Mesh may have dragged the old shape over a new face: let it search.
             self._forget_shape()
-            seen = self._see(rgb)
+            seen = self._see(image, rgb)
             known = self._recognise(seen, change)
         tracks = [track or self._new_track(face, known) for face, track in zip(seen, known, strict=True)]
         self._look(rgb, seen, tracks, t_ns)
@@ -126,7 +127,7 @@ class FaceAligner:
         self._tracks.append(track)
         return track
 
-    def _see(self, rgb: np.ndarray) -> list[SeenFace]:
+    def _see(self, image: np.ndarray, rgb: np.ndarray) -> list[SeenFace]:
         shown = rgb
         if not self._following:
             boxes = self._finder.find(rgb)
@@ -137,7 +138,7 @@ class FaceAligner:
                 shown = _spotlight(rgb, self._most_prominent(boxes, rgb.shape), boxes)
         found = self._mesh.find(shown)
         self._following = bool(found)
-        return [see_face(rgb, points) for points in found]
+        return [see_face(image, points) for points in found]
 
     def _most_prominent(self, boxes: list[Box], shape: tuple[int, ...]) -> Box:
         """A face that was followed a moment ago, or else the one that is large and central."""
