@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from bowam_model.errors import ImageError
-from bowam_model.face.geometry import CROP_PX, RIGID, TEMPLATE, crop_face, head_pose, map_points, similarity
+from bowam_model.face.geometry import CROP_PX, RIGID, TEMPLATE, crop_face, head_pose, inverse, map_points, similarity
 from bowam_model.face.likeness import look_at_face
 from bowam_model.face.mesh import FaceMesh
 
@@ -64,6 +64,24 @@ def see_face(image: np.ndarray, points: np.ndarray) -> SeenFace:
         likeness=look_at_face(image, transform),
         centre=points[:, :2].mean(axis=0),
         size_px=float(np.linalg.norm(points[_LEFT_CHEEK, :2] - points[_RIGHT_CHEEK, :2])),
+    )
+
+
+def move_face(face: SeenFace, transform: np.ndarray) -> SeenFace:
+    """The same face in a picture in which `transform` aligns it."""
+    back = inverse(transform[:, :2])
+    motion = back @ face.transform[:, :2]
+    points = face.points.copy()
+    points[:, :2] = map_points(face.points[:, :2], face.transform)
+    points[:, :2] = (points[:, :2] - transform[:, 2]) @ back.T
+    growth = float(np.hypot(motion[0, 0], motion[1, 0]))
+    points[:, 2] *= growth
+    return SeenFace(
+        points=points,
+        transform=transform,
+        likeness=face.likeness,
+        centre=np.add.reduce(points[:, :2], axis=0) / len(points),
+        size_px=face.size_px * growth,
     )
 
 
