@@ -3,6 +3,7 @@
 Everything depends on the pictures and their media times alone, so that a replay gives the same bits.
 """
 
+from collections import deque
 from dataclasses import replace
 from types import TracebackType
 from typing import Annotated, Self
@@ -20,6 +21,7 @@ from bowam_model.face.steady import SteadyTransform
 _NS_PER_MS, _NS_PER_SECOND = 1_000_000, 1_000_000_000
 _SAME_PLACE = 0.6  # face widths between two pictures: further away it is another face
 _SAME_SIZE = 1.5
+_INTERVALS = 8  # between pictures, whose mean says how fast they come
 
 
 class FaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,7 +69,7 @@ class FaceAligner:
         self._mesh = FaceMesh(settings.max_faces)
         self._following = False  # the mesh has a face to follow
         self._picture: np.ndarray | None = None  # the last that Face Mesh saw
-        self._t_ns: int | None = None
+        self._times_ns: deque[int] = deque(maxlen=_INTERVALS + 1)  # of the last pictures
         self._mesh_ns = 0
         self._present: list[_Track] = []  # in the last picture
         self._tracks: list[_Track] = []
@@ -79,12 +81,12 @@ class FaceAligner:
         Times must not decrease. Raise ImageError for any other array.
         """
         require_picture(image)
+        self._times_ns.append(t_ns)
         picture = look_at_picture(image)
         if picture is None:
             return ()
         change = 0.0 if self._picture is None else difference(picture, self._picture)
-        fast = self._t_ns is not None and (t_ns - self._t_ns) * self._settings.carry_above_hz < _NS_PER_SECOND
-        self._t_ns = t_ns
+        fast = self._is_fast()
         if (
             fast
             and (t_ns - self._mesh_ns) * self._settings.mesh_hz < _NS_PER_SECOND
@@ -124,6 +126,13 @@ class FaceAligner:
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self.close()
+
+    def _is_fast(self) -> bool:
+        """Whether pictures come at more than `carry_above_hz`; one that is late or lost changes nothing."""
+        seen = len(self._times_ns) - 1
+        return seen == _INTERVALS and (
+            (self._times_ns[-1] - self._times_ns[0]) * self._settings.carry_above_hz < seen * _NS_PER_SECOND
+        )
 
     def _describe(
         self, image: np.ndarray, seen: list[SeenFace], tracks: list[_Track], t_ns: int

@@ -36,6 +36,7 @@ _LOST_PX = 6.0  # between Face Mesh and the registration
 _FOLLOW_HZ = 0.1  # of the difference between the two: what is slower is believed to Face Mesh
 _FOLLOW_HZ_PER_PX = 6.0  # more the further they are apart: a head that turns is no similarity
 _NEAR_PX = 1.0
+_AVERAGED = 20  # measurements of Face Mesh before anything is carried: what one alone is off by would be seen to fade
 
 
 class Key:
@@ -105,22 +106,14 @@ class Carrier:
 
     def carry(self, image: np.ndarray) -> np.ndarray | None:
         """The transform, float64 (2, 3), for the next picture; None if Face Mesh is needed."""
-        if self._key is None:
+        if self._measured < _AVERAGED or not self._register(image):
             return None
-        (a, b), (a_step, b_step) = self._now, self._step
-        found = self._key.find(image, (a + a_step, b + b_step))
-        if found is None:
-            self._key = None
-            return None
-        self._now, self._unlike = found
-        self._step = (self._now[0] - a, self._now[1] - b)
-        self._fresh = self._fresh or self._unlike
         return _matrix(self._corrected())
 
     def measure(self, image: np.ndarray, transform: np.ndarray, t_ns: int) -> np.ndarray:
         """The transform for the next picture, for which Face Mesh measured `transform` at `t_ns`."""
         measured = _pair(transform)
-        if self.carry(image) is None:
+        if not self._register(image):
             return self._start(image, measured, t_ns)
         a, b = self._now
         scale = measured[0] / a  # what takes the registration to the measurement
@@ -139,6 +132,20 @@ class Carrier:
         if self._unlike is not None and self._unlike > max(_WORN_LEAST, _WORN * self._fresh):
             self._take_key(image, corrected)
         return _matrix(corrected)
+
+    def _register(self, image: np.ndarray) -> bool:
+        """Find the key's face in `image`, or forget the key."""
+        if self._key is None:
+            return False
+        (a, b), (a_step, b_step) = self._now, self._step
+        found = self._key.find(image, (a + a_step, b + b_step))
+        if found is None:
+            self._key, self._measured = None, 0
+            return False
+        self._now, self._unlike = found
+        self._step = (self._now[0] - a, self._now[1] - b)
+        self._fresh = self._fresh or self._unlike
+        return True
 
     def _start(self, image: np.ndarray, measured: Similarity, t_ns: int) -> np.ndarray:
         self._take_key(image, measured)
