@@ -4,7 +4,7 @@ Everything depends on the pictures and their media times alone, so that a replay
 """
 
 from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Annotated, Self
 
@@ -56,11 +56,35 @@ class _Track:
         self.looked_ns: int | None = None  # when the detector last looked
         self.seen_ns = 0
         self.last: SeenFace | None = None
+        self.noise_px_s = settings.noise_px_s  # of whoever measures now
         self.carrier: Carrier | None = None  # where pictures come fast enough
 
 
+@dataclass(frozen=True, eq=False)
+class FoundFace:
+    """A face whose person is known, before it is cut out."""
+
+    face: SeenFace
+    track: int
+    confidence: float
+    steady: SteadyTransform  # of the track
+    noise_px_s: float
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The faces of one picture."""
+
+    image: np.ndarray
+    t_ns: int
+    faces: tuple[FoundFace, ...] = ()
+
+
 class FaceAligner:
-    """Finds, follows and aligns the faces of a stream of pictures."""
+    """Finds, follows and aligns the faces of a stream of pictures.
+
+    `align` does it all. `find` and `cut` are its two parts, for two threads: each sees every picture, in their order.
+    """
 
     def __init__(self, settings: FaceSettings = FaceSettings()) -> None:
         """Raise MissingDependency if mediapipe or one of its system libraries is not installed."""
@@ -80,11 +104,15 @@ class FaceAligner:
 
         Times must not decrease. Raise ImageError for any other array.
         """
+        return self.cut(self.find(image, t_ns))
+
+    def find(self, image: np.ndarray, t_ns: int) -> Found:
+        """Where the faces are and whose they are: `align` without the crops. Nobody may write to `image` any more."""
         require_picture(image)
         self._times_ns.append(t_ns)
         picture = look_at_picture(image)
         if picture is None:
-            return ()
+            return Found(image, t_ns)
         change = 0.0 if self._picture is None else difference(picture, self._picture)
         fast = self._is_fast()
         if (
@@ -93,7 +121,7 @@ class FaceAligner:
             and not is_cut(change)
             and (carried := self._carry(image)) is not None
         ):
-            return self._describe(image, carried, self._present, t_ns)
+            return self._found(image, carried, self._present, t_ns)
         if is_cut(change):
             self._forget_shape()
         self._picture, self._mesh_ns = picture, t_ns
@@ -114,7 +142,25 @@ class FaceAligner:
         if self._settings.mesh_hz:
             seen = [self._carried_on(image, face, track, fast, t_ns) for face, track in zip(seen, tracks, strict=True)]
         self._present = tracks
-        return self._describe(image, seen, tracks, t_ns)
+        return self._found(image, seen, tracks, t_ns)
+
+    def cut(self, found: Found) -> tuple[AlignedFace, ...]:
+        """The aligned faces that `find` found in a picture; the largest comes first."""
+        aligned = []
+        for each in found.faces:
+            each.steady.noise_px_s = each.noise_px_s
+            transform = each.steady.push(each.face.transform, found.t_ns)
+            aligned.append(
+                describe(
+                    found.image,
+                    each.face,
+                    transform,
+                    track=each.track,
+                    confidence=each.confidence,
+                    crop_px=self._settings.crop_px,
+                )
+            )
+        return tuple(sorted(aligned, key=lambda face: -face.size_px))
 
     def close(self) -> None:
         """Free the models."""
@@ -134,23 +180,17 @@ class FaceAligner:
             (self._times_ns[-1] - self._times_ns[0]) * self._settings.carry_above_hz < seen * _NS_PER_SECOND
         )
 
-    def _describe(
-        self, image: np.ndarray, seen: list[SeenFace], tracks: list[_Track], t_ns: int
-    ) -> tuple[AlignedFace, ...]:
+    def _found(self, image: np.ndarray, seen: list[SeenFace], tracks: list[_Track], t_ns: int) -> Found:
         for face, track in zip(seen, tracks, strict=True):
             track.seen_ns, track.last = t_ns, face
-        aligned = [
-            describe(
-                image,
-                face,
-                track.steady.push(face.transform, t_ns),
-                track=track.number,
-                confidence=track.confidence,
-                crop_px=self._settings.crop_px,
-            )
-            for face, track in zip(seen, tracks, strict=True)
-        ]
-        return tuple(sorted(aligned, key=lambda face: -face.size_px))
+        return Found(
+            image,
+            t_ns,
+            tuple(
+                FoundFace(face, track.number, track.confidence, track.steady, track.noise_px_s)
+                for face, track in zip(seen, tracks, strict=True)
+            ),
+        )
 
     def _carry(self, image: np.ndarray) -> list[SeenFace] | None:
         """The faces of the last picture in this one; None if Face Mesh must look for one of them, or for the first."""
@@ -167,7 +207,7 @@ class FaceAligner:
         if not fast or track not in self._present:
             track.carrier = None
         settings = self._settings
-        track.steady.noise_px_s = settings.carried_noise_px_s if fast else settings.noise_px_s
+        track.noise_px_s = settings.carried_noise_px_s if fast else settings.noise_px_s
         if not fast:
             return face
         track.carrier = track.carrier or Carrier()

@@ -7,6 +7,7 @@ with FaceAligner() as aligner:
         aligned = stage.push(frame)
 """
 
+from bowam_stream.capture.ahead import Ahead
 from bowam_stream.capture.grabber import Backoff, Grabbed, GrabberSettings, LiveGrabber
 from bowam_stream.capture.opening import is_camera, open_source
 from bowam_stream.capture.pacing import Pacer
@@ -15,6 +16,7 @@ from bowam_stream.capture.source import Clocks, Source, SourceSettings
 from bowam_stream.capture.stage import FaceStage
 
 __all__ = [
+    "Ahead",
     "Backoff",
     "Clocks",
     "FaceStage",

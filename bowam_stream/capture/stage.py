@@ -1,6 +1,6 @@
 """Frame in, aligned frame out: the stage of the capture process."""
 
-from bowam_model.face import AlignedFace, FaceAligner
+from bowam_model.face import AlignedFace, FaceAligner, Found
 from bowam_stream.messages import AlignedFrame, Face, FaceQuality, Frame
 
 
@@ -19,7 +19,15 @@ class FaceStage:
 
     def push(self, frame: Frame) -> AlignedFrame:
         """One message for every frame, also for those without a face; `published_ns` is left to the sender."""
-        faces = self._aligner.align(frame.image, frame.moment.t_ns)
+        return self.cut(frame, self.find(frame))
+
+    def find(self, frame: Frame) -> Found:
+        """The first part of `push`, which may run in a thread of its own, ahead of the second."""
+        return self._aligner.find(frame.image, frame.moment.t_ns)
+
+    def cut(self, frame: Frame, found: Found) -> AlignedFrame:
+        """The second part of `push`."""
+        faces = self._aligner.cut(found)
         aligned = AlignedFrame(
             camera=self._camera,
             session=self._session,

@@ -1,17 +1,22 @@
-"""The capture process: source -> face alignment -> frames socket."""
+"""The capture process: source -> face alignment -> frames socket.
+
+Three parts work at the same time, on frames that stay in order: decoding, finding the face (nearly all of it is
+MediaPipe's, which leaves Python to others meanwhile), and cutting it out and publishing it.
+"""
 
 import hashlib
 import logging
 import secrets
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 
 import cv2
 import msgspec
 
-from bowam_model.face import FaceAligner
+from bowam_model.face import FaceAligner, Found
 from bowam_stream import clock
-from bowam_stream.capture import FaceStage, Grabbed, LiveGrabber, Pacer, Source, open_source
+from bowam_stream.capture import Ahead, FaceStage, Grabbed, LiveGrabber, Pacer, Source, open_source
 from bowam_stream.config import Config
 from bowam_stream.errors import SourceError
 from bowam_stream.messages import EndOfStream, Frame, Hello, Moment
@@ -50,19 +55,19 @@ class Session:
         self._aligner.close()
         self._metrics.camera_up(self._hello.camera, False)
 
-    def push(self, frame: Frame) -> None:
-        """Align the faces of one frame and publish them."""
+    def publish(self, frames: Iterator[Frame], *, give_up: Callable[[], None] = lambda: None) -> None:
+        """Align the faces of the frames and publish them; see Ahead for `give_up`."""
         camera = self._hello.camera
-        self._decoded = frame.moment.frame + 1
-        self._metrics.captured(camera, frame.moment.t_ns)
-        with timed(self._metrics.stage, "align"):
-            aligned = self._stage.push(frame)
-        if self._had_face and not aligned.faces:
-            self._metrics.face_lost(camera)
-        self._had_face = bool(aligned.faces)
-        with timed(self._metrics.stage, "publish"):
-            self._sender.send(aligned)
-        self._metrics.published(camera)
+        with Ahead(self._find(frames), give_up=give_up) as found:
+            for frame, faces in found:
+                with timed(self._metrics.stage, "publish"):
+                    aligned = self._stage.cut(frame, faces)
+                    self._sender.send(aligned)
+                self._decoded = frame.moment.frame + 1
+                if self._had_face and not aligned.faces:
+                    self._metrics.face_lost(camera)
+                self._had_face = bool(aligned.faces)
+                self._metrics.published(camera)
 
     def end(self, quality: tuple[str, ...] = ()) -> EndOfStream:
         """What closes this stream."""
@@ -73,6 +78,29 @@ class Session:
             frames=self._decoded,
             quality=quality,
         )
+
+    def _find(self, frames: Iterator[Frame]) -> Generator[tuple[Frame, Found], None, None]:
+        """The faces of every frame."""
+        for frame in frames:
+            self._metrics.captured(self._hello.camera, frame.moment.t_ns)
+            with timed(self._metrics.stage, "align"):
+                found = self._stage.find(frame)
+            yield frame, found
+
+
+class Connection:
+    """The frames of a camera from one connection."""
+
+    def __init__(self, first: Grabbed, following: Callable[[], Grabbed | None]) -> None:
+        self.next: Grabbed | None = first  # what is yet to come: in the end, the first frame of the next connection
+        self._number = first.connection
+        self._following = following
+
+    def frames(self) -> Iterator[Frame]:
+        """The frames until the connection is lost, or until there are no more."""
+        while self.next is not None and self.next.connection == self._number:
+            yield self.next.frame
+            self.next = self._following()
 
 
 class Capture:
@@ -90,6 +118,7 @@ class Capture:
         stop: StopFlag,
     ) -> None:
         self._open = False
+        self._given_up = threading.Event()
         self._heartbeat = Heartbeat(HEARTBEAT_LIMIT_S)
         self._source = source
         self._config = config
@@ -109,18 +138,8 @@ class Capture:
 
     def play(self, *, paced: bool) -> EndOfStream:
         """Send a recording from its first frame to its last, or until told to stop. Raises Rewind."""
-        pacer = Pacer() if paced else None
-        start_ns: int | None = None
-        with self._session() as session:
-            for frame in self._decoded():
-                if pacer is not None:
-                    wait_ns = pacer.wait_ns(frame.moment.t_ns, clock.monotonic_ns())
-                    self._stop.wait(wait_ns / clock.NS_PER_SECOND)
-                if self._stop:
-                    break
-                if start_ns is None:  # only now: loading the models takes longer than an event may
-                    start_ns = clock.monotonic_ns() - frame.moment.t_ns
-                session.push(frame if self._lossless else _as_live(frame, start_ns))
+        with Ahead(self._decoded()) as decoded, self._session() as session:
+            session.publish(self._in_time(decoded, Pacer() if paced else None))
             end = session.end((*self._source.late_quality, *(("interrupted",) if self._stop else ())))
             self._sender.close(end)
             return end
@@ -133,12 +152,11 @@ class Capture:
         try:
             grabbed = self._next(grabber)
             while grabbed is not None:
-                connection = grabbed.connection
                 with self._session() as session:
-                    while grabbed is not None and grabbed.connection == connection:
-                        session.push(grabbed.frame)
-                        grabbed = self._next(grabber)
+                    connection = Connection(grabbed, lambda: self._next(grabber))
+                    session.publish(connection.frames(), give_up=self._given_up.set)
                     end = session.end()
+                grabbed = connection.next
             self._sender.close(end)
             return end
         finally:
@@ -168,7 +186,20 @@ class Capture:
             return f"{clock.utc_ns() // clock.NS_PER_SECOND:x}-{secrets.token_hex(4)}"
         return hashlib.sha256(f"{self._source.digest}\0{self._config.digest()}".encode()).hexdigest()[:16]
 
-    def _decoded(self) -> Iterator[Frame]:
+    def _in_time(self, frames: Iterator[Frame], pacer: Pacer | None) -> Iterator[Frame]:
+        """The frames of a recording, none too early, until told to stop; dated now if they play a camera's."""
+        start_ns: int | None = None
+        for frame in frames:
+            if pacer is not None:
+                wait_ns = pacer.wait_ns(frame.moment.t_ns, clock.monotonic_ns())
+                self._stop.wait(wait_ns / clock.NS_PER_SECOND)
+            if self._stop:
+                return
+            if start_ns is None:  # only now: loading the models takes longer than an event may
+                start_ns = clock.monotonic_ns() - frame.moment.t_ns
+            yield frame if self._lossless else _as_live(frame, start_ns)
+
+    def _decoded(self) -> Generator[Frame, None, None]:
         """The frames of the source, with the time that each took."""
         frames = iter(self._source)
         while True:
@@ -180,7 +211,7 @@ class Capture:
 
     def _next(self, grabber: LiveGrabber) -> Grabbed | None:
         """The next frame of a camera; None once told to stop."""
-        while not self._stop:
+        while not (self._stop or self._given_up.is_set()):
             self._heartbeat.beat()
             if (grabbed := grabber.get(GRAB_TIMEOUT_S)) is not None:
                 return grabbed

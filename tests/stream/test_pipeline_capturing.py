@@ -6,13 +6,17 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from bowam_model.errors import ImageError
+from bowam_model.face import Found
 from bowam_stream import clock
+from bowam_stream.capture import Grabbed
 from bowam_stream.config import Config
-from bowam_stream.errors import SourceError
+from bowam_stream.errors import SourceError, TransportError
 from bowam_stream.messages import AlignedFrame, EndOfStream, Frame, Hello, Moment
 from bowam_stream.metrics import CaptureMetrics
 from bowam_stream.pipeline import capturing
 from bowam_stream.pipeline.stop import StopFlag
+from bowam_stream.transport import Rewind
 
 LOADING_NS = 3 * clock.NS_PER_SECOND
 IMAGE = np.zeros((32, 32), np.uint8)
@@ -79,7 +83,10 @@ def _slow_models(monkeypatch: pytest.MonkeyPatch) -> None:
         def __init__(self, settings: object) -> None:
             now[0] += LOADING_NS
 
-        def align(self, image: np.ndarray, t_ns: int) -> tuple[()]:
+        def find(self, image: np.ndarray, t_ns: int) -> Found:
+            return Found(image, t_ns)
+
+        def cut(self, found: Found) -> tuple[()]:
             return ()
 
         def close(self) -> None: ...
@@ -139,3 +146,145 @@ def test_only_the_loop_of_a_camera_is_timed(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(capturing, "HEARTBEAT_LIMIT_S", -1.0)
     assert "no heartbeat" in str(capture(Camera(), Sent(), StopFlag(), lossless=False).alive())
     assert capture(Source(), Sent(), StopFlag(), lossless=True).alive() is None
+
+
+class Numbered(Source):
+    """Forty frames, and then perhaps an error."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+
+    def __iter__(self) -> Iterator[Frame]:
+        for number in range(40):
+            yield Frame(moment=Moment(frame=number, t_ns=number * 10_000_000), image=IMAGE)
+        if self.error is not None:
+            raise self.error
+
+
+class Fails(Sent):
+    """A sender that raises at its fourth frame, once."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error: Exception | None = error
+
+    def send(self, frame: AlignedFrame) -> None:
+        if frame.seq == 3 and self.error is not None:
+            error, self.error = self.error, None
+            raise error
+        super().send(frame)
+
+
+def numbers(sent: Sent) -> list[tuple[int, int]]:
+    return [(frame.seq, frame.moment.frame) for frame in sent.frames()]
+
+
+ALL = [(number, number) for number in range(40)]
+
+
+def test_all_frames_are_published_in_order() -> None:
+    """However many threads they passed."""
+    sent = Sent()
+    end = capture(Numbered(), sent, StopFlag(), lossless=True).play(paced=False)
+    assert numbers(sent) == ALL
+    assert (end.seq, end.frames, end.quality) == (40, 40, ())
+
+
+def test_a_rewind_ends_all_parts_and_the_next_play_begins_anew() -> None:
+    """Nothing that was decoded or found for the first worker reaches the second."""
+    sent, before = Fails(Rewind()), threading.active_count()
+    played = capture(Numbered(), sent, StopFlag(), lossless=True)
+    with pytest.raises(Rewind):
+        played.play(paced=False)
+    assert numbers(sent) == ALL[:3]
+    assert threading.active_count() == before
+    assert played.ready() == "no stream is open"
+    sent.messages.clear()
+    played.play(paced=False)
+    assert numbers(sent) == ALL
+
+
+def test_what_breaks_decoding_or_finding_faces_is_raised_after_the_frames_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As if one thread did it all."""
+    sent = Sent()
+    with pytest.raises(SourceError, match="torn"):
+        capture(Numbered(SourceError("torn tape")), sent, StopFlag(), lossless=True).play(paced=False)
+    assert numbers(sent) == ALL
+    assert not any(isinstance(message, EndOfStream) for message in sent.messages)
+
+    find = capturing.FaceStage.find
+
+    def breaks(stage: capturing.FaceStage, frame: Frame) -> Found:
+        if frame.moment.frame == 5:
+            raise ImageError("no picture")
+        return find(stage, frame)
+
+    monkeypatch.setattr(capturing.FaceStage, "find", breaks)
+    sent = Sent()
+    with pytest.raises(ImageError, match="no picture"):
+        capture(Numbered(), sent, StopFlag(), lossless=True).play(paced=False)
+    assert numbers(sent) == ALL[:5]
+
+
+def test_a_recording_that_is_stopped_ends_after_what_was_sent() -> None:
+    """The end states just that, and that it came early."""
+    stop = StopFlag()
+
+    class Stops(Sent):
+        def send(self, frame: AlignedFrame) -> None:
+            super().send(frame)
+            if frame.seq == 4:
+                stop.set()
+
+    sent = Stops()
+    end = capture(Numbered(), sent, stop, lossless=True).play(paced=False)
+    assert end.quality == ("interrupted",)
+    assert 5 <= end.seq == end.frames < 40
+    assert numbers(sent) == ALL[: end.seq]
+    assert sent.messages[-1] == end
+
+
+def test_a_camera_that_sends_nothing_does_not_hold_up_an_error() -> None:
+    """The part that waits for its next frame gives up when publishing broke."""
+
+    class Silent(Camera):
+        def __iter__(self) -> Iterator[Frame]:
+            if self.give_up.is_set():
+                raise SourceError("script: the camera is off")
+            yield Frame(moment=Moment(frame=0, t_ns=0), image=IMAGE)
+            self.give_up.wait(10)
+
+    source, raised = Silent(), []
+
+    class Breaks(Sent):
+        def send(self, frame: AlignedFrame) -> None:
+            source.give_up.set()
+            raise TransportError("the address is gone")
+
+    def watch() -> None:
+        try:
+            capture(source, Breaks(), StopFlag(), lossless=False).watch()
+        except TransportError as error:
+            raised.append(str(error))
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert raised == ["the address is gone"]
+
+
+def test_a_connection_ends_before_the_first_frame_of_the_next() -> None:
+    """Which is not lost: it is the first of the next session."""
+    grabbed = [
+        Grabbed(connection=connection, frame=Frame(moment=Moment(frame=number, t_ns=0), image=IMAGE))
+        for connection, number in ((0, 0), (0, 1), (1, 0), (1, 1))
+    ]
+    following = iter(grabbed[1:])
+    first = capturing.Connection(grabbed[0], lambda: next(following, None))
+    assert [frame.moment.frame for frame in first.frames()] == [0, 1]
+    assert first.next is grabbed[2]
+    second = capturing.Connection(grabbed[2], lambda: next(following, None))
+    assert [frame.moment.frame for frame in second.frames()] == [0, 1]
+    assert second.next is None
