@@ -8,7 +8,8 @@
 `align_still` does the same for a single photo, without any memory. MediaPipe is loaded on first use.
 """
 
-from bowam_model.face.aligner import FaceAligner, FaceSettings, Found
+from bowam_model.face.aligner import FaceAligner, FaceSettings
+from bowam_model.face.cutting import Found
 from bowam_model.face.geometry import CROP_PX, TEMPLATE
 from bowam_model.face.portrait import AlignedFace, align_still
 

@@ -4,7 +4,7 @@ Everything depends on the pictures and their media times alone, so that a replay
 """
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Annotated, Self
 
@@ -12,10 +12,11 @@ import msgspec
 import numpy as np
 
 from bowam_model.face.carrying import Carrier
+from bowam_model.face.cutting import Cutter, Found, FoundFace, Person
 from bowam_model.face.geometry import CROP_PX
 from bowam_model.face.likeness import difference, is_cut, is_other_person, look_at_picture
 from bowam_model.face.mesh import Box, FaceFinder, FaceMesh
-from bowam_model.face.portrait import AlignedFace, SeenFace, describe, move_face, require_picture, see_face, to_rgb
+from bowam_model.face.portrait import AlignedFace, SeenFace, move_face, require_picture, see_face, to_rgb
 from bowam_model.face.steady import SteadyTransform
 
 _NS_PER_MS, _NS_PER_SECOND = 1_000_000, 1_000_000_000
@@ -48,36 +49,14 @@ class _Track:
     """One person: what is remembered from picture to picture."""
 
     def __init__(self, number: int, settings: FaceSettings) -> None:
-        self.number = number
-        self.steady = SteadyTransform(
+        steady = SteadyTransform(
             settings.cutoff_hz, settings.follow_hz_per_px_s, settings.noise_px_s, settings.speed_cutoff_hz
         )
-        self.confidence = 0.0
-        self.looked_ns: int | None = None  # when the detector last looked
+        self.person = Person(number, steady)
         self.seen_ns = 0
         self.last: SeenFace | None = None
         self.noise_px_s = settings.noise_px_s  # of whoever measures now
         self.carrier: Carrier | None = None  # where pictures come fast enough
-
-
-@dataclass(frozen=True, eq=False)
-class FoundFace:
-    """A face whose person is known, before it is cut out."""
-
-    face: SeenFace
-    track: int
-    confidence: float
-    steady: SteadyTransform  # of the track
-    noise_px_s: float
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """The faces of one picture."""
-
-    image: np.ndarray
-    t_ns: int
-    faces: tuple[FoundFace, ...] = ()
 
 
 class FaceAligner:
@@ -91,6 +70,7 @@ class FaceAligner:
         self._settings = settings
         self._finder = FaceFinder()
         self._mesh = FaceMesh(settings.max_faces)
+        self._cutter = Cutter(settings.crop_px, int(settings.look_every_ms * _NS_PER_MS))
         self._following = False  # the mesh has a face to follow
         self._picture: np.ndarray | None = None  # the last that Face Mesh saw
         self._times_ns: deque[int] = deque(maxlen=_INTERVALS + 1)  # of the last pictures
@@ -138,7 +118,6 @@ class FaceAligner:
             seen = self._see(image, rgb)
             known = self._recognise(seen, change)
         tracks = [track or self._new_track(face, known) for face, track in zip(seen, known, strict=True)]
-        self._look(rgb, seen, tracks, t_ns)
         if self._settings.mesh_hz:
             seen = [self._carried_on(image, face, track, fast, t_ns) for face, track in zip(seen, tracks, strict=True)]
         self._present = tracks
@@ -146,26 +125,13 @@ class FaceAligner:
 
     def cut(self, found: Found) -> tuple[AlignedFace, ...]:
         """The aligned faces that `find` found in a picture; the largest comes first."""
-        aligned = []
-        for each in found.faces:
-            each.steady.noise_px_s = each.noise_px_s
-            transform = each.steady.push(each.face.transform, found.t_ns)
-            aligned.append(
-                describe(
-                    found.image,
-                    each.face,
-                    transform,
-                    track=each.track,
-                    confidence=each.confidence,
-                    crop_px=self._settings.crop_px,
-                )
-            )
-        return tuple(sorted(aligned, key=lambda face: -face.size_px))
+        return self._cutter.cut(found)
 
     def close(self) -> None:
         """Free the models."""
         self._mesh.close()
         self._finder.close()
+        self._cutter.close()
 
     def __enter__(self) -> Self:
         return self
@@ -183,14 +149,8 @@ class FaceAligner:
     def _found(self, image: np.ndarray, seen: list[SeenFace], tracks: list[_Track], t_ns: int) -> Found:
         for face, track in zip(seen, tracks, strict=True):
             track.seen_ns, track.last = t_ns, face
-        return Found(
-            image,
-            t_ns,
-            tuple(
-                FoundFace(face, track.number, track.confidence, track.steady, track.noise_px_s)
-                for face, track in zip(seen, tracks, strict=True)
-            ),
-        )
+        faces = (FoundFace(face, track.person, track.noise_px_s) for face, track in zip(seen, tracks, strict=True))
+        return Found(image, t_ns, tuple(faces))
 
     def _carry(self, image: np.ndarray) -> list[SeenFace] | None:
         """The faces of the last picture in this one; None if Face Mesh must look for one of them, or for the first."""
@@ -261,16 +221,6 @@ class FaceAligner:
             track = free.pop(min(near)[1]) if near else None
             known.append(None if track is None or _is_stranger(face, track, picture_change) else track)
         return known
-
-    def _look(self, rgb: np.ndarray, seen: list[SeenFace], tracks: list[_Track], t_ns: int) -> None:
-        """Now and then, let the detector say how face-like the followed faces are."""
-        every_ns = int(self._settings.look_every_ms * _NS_PER_MS)
-        if not any(track.looked_ns is None or t_ns - track.looked_ns >= every_ns for track in tracks):
-            return
-        boxes = self._finder.find(rgb)
-        for face, track in zip(seen, tracks, strict=True):
-            here = [box.score for box in boxes if np.linalg.norm(box.centre - face.centre) < face.size_px / 2]
-            track.confidence, track.looked_ns = max(here, default=0.0), t_ns
 
 
 def _apart(face: SeenFace, track: _Track) -> float:
