@@ -90,18 +90,15 @@ class FaceAligner:
         """Where the faces are and whose they are: `align` without the crops. Nobody may write to `image` any more."""
         require_picture(image)
         self._times_ns.append(t_ns)
+        fast = self._is_fast()
+        if fast and (t_ns - self._mesh_ns) * self._settings.mesh_hz < _NS_PER_SECOND:
+            carried = self._carry(image)
+            if carried is not None:
+                return self._found(image, carried, self._present, t_ns)
         picture = look_at_picture(image)
         if picture is None:
             return Found(image, t_ns)
         change = 0.0 if self._picture is None else difference(picture, self._picture)
-        fast = self._is_fast()
-        if (
-            fast
-            and (t_ns - self._mesh_ns) * self._settings.mesh_hz < _NS_PER_SECOND
-            and not is_cut(change)
-            and (carried := self._carry(image)) is not None
-        ):
-            return self._found(image, carried, self._present, t_ns)
         if is_cut(change):
             self._forget_shape()
         self._picture, self._mesh_ns = picture, t_ns

@@ -70,11 +70,10 @@ def see_face(image: np.ndarray, points: np.ndarray) -> SeenFace:
 def move_face(face: SeenFace, transform: np.ndarray) -> SeenFace:
     """The same face in a picture in which `transform` aligns it."""
     back = inverse(transform[:, :2])
-    motion = back @ face.transform[:, :2]
+    turn = back @ face.transform[:, :2]
     points = face.points.copy()
-    points[:, :2] = map_points(face.points[:, :2], face.transform)
-    points[:, :2] = (points[:, :2] - transform[:, 2]) @ back.T
-    growth = float(np.hypot(motion[0, 0], motion[1, 0]))
+    points[:, :2] = face.points[:, :2] @ turn.T + back @ (face.transform[:, 2] - transform[:, 2])
+    growth = float(np.hypot(turn[0, 0], turn[1, 0]))
     points[:, 2] *= growth
     return SeenFace(
         points=points,
