@@ -1,59 +1,107 @@
 """Capture, alignment and publishing to a real socket, against a bare Face Mesh loop over the same raw frames."""
 
 import multiprocessing
+import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import cv2
+import numpy as np
 from mediapipe.python.solutions import face_mesh
 
 from benchmarks.clips import clip, grey_frames, numbered
 from benchmarks.measure import Row, Spread, in_turn, ratio, report
 from bowam_model.face import FaceAligner, FaceSettings
 from bowam_stream.capture import FaceStage, open_source
+from bowam_stream.config import Config
 from bowam_stream.messages import EndOfStream, Hello
-from bowam_stream.transport import TransportSettings, open_receiver, open_sender
+from bowam_stream.metrics import CaptureMetrics
+from bowam_stream.pipeline.capturing import Session
+from bowam_stream.transport import FrameSender, TransportSettings, open_receiver, open_sender
 
 RATE_HZ, SECONDS = 30.0, 6.0
-FAST_HZ, FAST_SECONDS = 200.0, 2.0
+FAST_HZ, FAST_SECONDS = 200.0, 4.0
+MEMORY_LOOPS, SAMPLE_S = 5, 0.2
 EVERY_PICTURE, CARRIED = FaceSettings(mesh_hz=0.0), FaceSettings()
+HELLO = Hello(camera="cam0", session="bench", source="bench", lossless=True)
+
+Frames = tuple[np.ndarray, ...]
 
 
-def bare_mesh(rate_hz: float = RATE_HZ, seconds: float = SECONDS) -> None:
+def bare_mesh(frames: Frames) -> float:
     """The bound: nothing but Face Mesh, as its own documentation uses it."""
     with face_mesh.FaceMesh(max_num_faces=1) as mesh:
-        for image in grey_frames(rate_hz, seconds):
+        mesh.process(np.zeros((64, 64, 3), np.uint8))  # its start is no part of it
+        started = time.perf_counter()
+        for image in frames:
             mesh.process(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB))
+        return time.perf_counter() - started
 
 
-def align() -> None:
-    """Face Mesh and our alignment, nothing sent."""
-    with FaceAligner() as aligner:
+def align(frames: Frames, rate_hz: float) -> float:
+    """Face Mesh and our alignment in one thread, nothing sent."""
+    with FaceAligner(EVERY_PICTURE) as aligner:
         stage = FaceStage(aligner, camera="cam0", session="bench")
-        for frame in numbered(grey_frames(RATE_HZ, SECONDS), RATE_HZ):
+        started = time.perf_counter()
+        for frame in numbered(frames, rate_hz):
             stage.push(frame)
+        return time.perf_counter() - started
 
 
-def align_and_publish(rate_hz: float = RATE_HZ, seconds: float = SECONDS, face: FaceSettings = CARRIED) -> float:
-    """What a capture process does with decoded frames, to a process that throws them away; the time of the frames."""
-    hello = Hello(camera="cam0", session="bench", source="bench", lossless=True)
-    with tempfile.TemporaryDirectory() as folder:
-        settings = TransportSettings(endpoint=f"ipc://{folder}/frames")
-        with open_sender(settings, lossless=True) as sender, FaceAligner(face) as aligner:
-            worker = multiprocessing.get_context("spawn").Process(target=_drain, args=(settings,))
-            worker.start()
-            sender.open(hello)
-            started = time.perf_counter()
-            stage = FaceStage(aligner, camera="cam0", session="bench")
-            for frame in numbered(grey_frames(rate_hz, seconds), rate_hz):
-                sender.send(stage.push(frame))
-            taken = time.perf_counter() - started
-            seq = stage.next_seq
-            sender.close(EndOfStream(camera="cam0", session="bench", seq=seq, frames=seq))
-            worker.join()
+def one_thread(frames: Frames, rate_hz: float, face: FaceSettings, sender: FrameSender) -> float:
+    """What a capture process does with decoded frames, one part after the other."""
+    sender.open(HELLO)
+    with FaceAligner(face) as aligner:
+        stage = FaceStage(aligner, camera="cam0", session="bench")
+        started = time.perf_counter()
+        for frame in numbered(frames, rate_hz):
+            sender.send(stage.push(frame))
+        return time.perf_counter() - started
+
+
+def capture(
+    frames: Frames, rate_hz: float, face: FaceSettings, sender: FrameSender, spent_s: Callable[[float], None]
+) -> float:
+    """What a capture process does with decoded frames; tells `spent_s` the processor time of all its threads."""
+    with Session(HELLO, Config(face=face), sender, CaptureMetrics(["cam0"])) as session:
+        started, started_cpu = time.perf_counter(), time.process_time()
+        session.publish(numbered(frames, rate_hz))
+        taken = time.perf_counter() - started
+        spent_s(time.process_time() - started_cpu)
     return taken
+
+
+def resident_mb(video: Path) -> float:
+    """The most memory that a capture process holds while it plays `video` MEMORY_LOOPS times."""
+    most_kb = 0
+    with tempfile.TemporaryDirectory() as folder, _worker(folder) as settings:
+        words = ("capture", str(video), "--frames", settings.endpoint, "--metrics-port", "0")
+        command = [sys.executable, "-m", "bowam_stream.cli", *words, "--loops", str(MEMORY_LOOPS)]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+            while process.poll() is None:
+                for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+                    if line.startswith("VmHWM"):
+                        most_kb = max(most_kb, int(line.split()[1]))
+                time.sleep(SAMPLE_S)
+    return most_kb / 1024
+
+
+@contextmanager
+def _worker(folder: str) -> Iterator[TransportSettings]:
+    """A process that takes the frames of one stream and throws them away."""
+    settings = TransportSettings(endpoint=f"ipc://{folder}/frames")
+    worker = multiprocessing.get_context("spawn").Process(target=_drain, args=(settings,))
+    worker.start()
+    try:
+        yield settings
+        worker.join()
+    finally:
+        worker.kill()
 
 
 def _drain(settings: TransportSettings) -> None:
@@ -66,49 +114,64 @@ def _drain(settings: TransportSettings) -> None:
 
 
 def run() -> None:
-    frames = len(grey_frames(RATE_HZ, SECONDS))
-    bare, aligned, published = in_turn(bare_mesh, align, align_and_publish)
-    fast = (FAST_HZ, FAST_SECONDS)
-    fast_frames = len(grey_frames(*fast))
-    fast_bare, fast_every, fast_carried = in_turn(
-        partial(bare_mesh, *fast),
-        partial(align_and_publish, *fast, EVERY_PICTURE),
-        partial(align_and_publish, *fast),
-    )
+    cv2.setNumThreads(1)  # as in a capture process
+    slow, fast = grey_frames(RATE_HZ, SECONDS), grey_frames(FAST_HZ, FAST_SECONDS)
+    slow_cpu: list[float] = []
+    fast_cpu: list[float] = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _worker(folder) as settings,
+        open_sender(settings, lossless=True) as sender,
+    ):
+        bare, aligned, single, published = in_turn(
+            partial(bare_mesh, slow),
+            partial(align, slow, RATE_HZ),
+            partial(one_thread, slow, RATE_HZ, EVERY_PICTURE, sender),
+            partial(capture, slow, RATE_HZ, EVERY_PICTURE, sender, slow_cpu.append),
+        )
+        fast_bare, fast_single, fast_carried = in_turn(
+            partial(bare_mesh, fast),
+            partial(one_thread, fast, FAST_HZ, CARRIED, sender),
+            partial(capture, fast, FAST_HZ, CARRIED, sender, fast_cpu.append),
+        )
+        sender.close(EndOfStream(camera="cam0", session="bench", seq=len(fast), frames=len(fast)))
     with tempfile.TemporaryDirectory() as folder:
-        video = str(clip(Path(folder), RATE_HZ, SECONDS))
-        (decode,) = in_turn(lambda: sum(1 for _ in open_source(video)))
-    report(
-        "capture",
-        [
-            Row(
-                what="speed of capture+align+publish over bare Face Mesh",
-                value=ratio(bare, published),
-                unit="x",
-                target="aim 0.85",
-            ),
-            Row(what="speed of align over bare Face Mesh", value=ratio(bare, aligned), unit="x"),
-            Row(
-                what="200 fps: ... Face Mesh in every picture, over bare Face Mesh",
-                value=ratio(fast_bare, fast_every),
-                unit="x",
-                target="aim 0.85",
-            ),
-            Row(
-                what="200 fps: ... alignment carried between, over bare Face Mesh",
-                value=ratio(fast_bare, fast_carried),
-                unit="x",
-                target="aim 2.5",
-            ),
-            Row(
-                what="200 fps: capture+align+publish, alignment carried",
-                value=Spread.of([t / fast_frames * 1e3 for t in fast_carried]),
-                unit="ms",
-                target="<= 5",
-            ),
-            Row(what="bare Face Mesh", value=Spread.of([t / frames * 1e3 for t in bare]), unit="ms"),
-            Row(what="capture+align+publish", value=Spread.of([t / frames * 1e3 for t in published]), unit="ms"),
-            Row(what="decode (H.264, reported apart)", value=Spread.of([t / frames * 1e3 for t in decode]), unit="ms"),
-        ],
-        f"{frames} raw grey frames 640x480, per frame",
-    )
+        video = clip(Path(folder), RATE_HZ, SECONDS)
+        (decode,) = in_turn(lambda: sum(1 for _ in open_source(str(video))))
+        memory = resident_mb(video)
+
+    def per_frame_ms(times: list[float], frames: Frames) -> Spread:
+        return Spread.of([t / len(frames) * 1e3 for t in times])
+
+    def cores(cpu: list[float], frames: Frames, rate_hz: float) -> Spread:
+        return Spread.of([t / (len(frames) / rate_hz) for t in cpu[1:]])  # without the warm-up
+
+    rows = [
+        Row(
+            what="capture+align+publish over bare Face Mesh", value=ratio(bare, published), unit="x", target="aim 0.85"
+        ),
+        Row(what="... in one thread", value=ratio(bare, single), unit="x"),
+        Row(what="... align alone, in one thread", value=ratio(bare, aligned), unit="x"),
+        Row(
+            what="200 fps: alignment carried, over bare Face Mesh",
+            value=ratio(fast_bare, fast_carried),
+            unit="x",
+            target="aim 2.5",
+        ),
+        Row(what="... in one thread", value=ratio(fast_bare, fast_single), unit="x", target="aim 2.5"),
+        Row(what="bare Face Mesh", value=per_frame_ms(bare, slow), unit="ms"),
+        Row(what="capture+align+publish", value=per_frame_ms(published, slow), unit="ms"),
+        Row(what="... in one thread", value=per_frame_ms(single, slow), unit="ms"),
+        Row(what="200 fps: alignment carried", value=per_frame_ms(fast_carried, fast), unit="ms", target="<= 5"),
+        Row(what="... in one thread", value=per_frame_ms(fast_single, fast), unit="ms", target="<= 5"),
+        Row(what="decode (H.264, reported apart)", value=per_frame_ms(decode, slow), unit="ms"),
+        Row(what="processor, a camera at 30 fps", value=cores(slow_cpu, slow, RATE_HZ), unit="cores"),
+        Row(
+            what="processor, a camera at 200 fps",
+            value=cores(fast_cpu, fast, FAST_HZ),
+            unit="cores",
+            target="<= 1",
+        ),
+        Row(what="most memory of the process", value=Spread.of([memory]), unit="MB", target="<= 300"),
+    ]
+    report("capture", rows, f"{len(slow)} and {len(fast)} raw grey frames 640x480, per frame")
