@@ -27,7 +27,7 @@ _FEATHER_PX = 4.0
 _ARM_PX = 60.0  # where rotation and growth are felt: brows and mouth
 
 _STEPS = 6
-_STILL_PX = 0.05  # a step that is shorter is the last: the next would be some ten times smaller
+_STILL_PX = 0.1  # a step that is shorter is the last: the next would be some ten times smaller
 _CLIP = 3.0  # mean absolute residuals
 _UNLIKE = 0.35  # share of the key's variance that may be left: more is another person, or a hand before the face
 _WORN = 2.0  # times the share left at first: then another key is taken
