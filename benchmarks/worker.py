@@ -1,0 +1,400 @@
+"""A worker under load: one process, ever more cameras, until it can't keep up, and one step beyond.
+
+Frames are aligned before the clock starts and published live by one other process, each camera on a socket of its own.
+A camera plays its clip forwards and backwards, so that it has no seam, and each one starts elsewhere in it.
+"""
+
+import multiprocessing
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import cv2
+import msgspec
+from prometheus_client.parser import text_string_to_metric_families
+
+from benchmarks.clips import aligned_frames
+from benchmarks.latency import COMMAND, free_ports
+from benchmarks.measure import Row, Spread, report
+from bowam_stream import clock
+from bowam_stream.events import subscribe
+from bowam_stream.messages import AlignedFrame, EndOfStream, Hello, Moment
+from bowam_stream.spotting import Spotter, SpottingSettings
+from bowam_stream.transport import LiveSender, TransportSettings
+
+CURVES = {30.0: (1, 2, 4, 8, 16, 24, 32, 40, 48, 64), 200.0: (1, 2, 3, 4, 5, 6, 8, 10, 12)}  # cameras by frame rate
+GOALS = {30.0: 16, 200.0: 3}  # cameras without a dropped frame on two cores
+CLIPS = {30.0: (12.0, 4), 200.0: (5.0, 2)}  # seconds and number of the clips
+SETTLE_S = 4.0  # of playing before the window: noise of every face is known, memory is warm
+SLICES, SLICE_S = 6, 2.5  # of the window; two slices are a third of it
+READY_S = 60.0
+TICKS_HZ = os.sysconf("SC_CLK_TCK")
+TARGETS = {16: "none lost", 3: "none lost"}
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """What the worker's metrics say at one moment, over all cameras, and what both processes have used by then."""
+
+    cpu_s: float
+    publisher_cpu_s: float
+    received: float
+    dropped: Counter[str]  # reason -> frames
+    age_s: float  # summed over the frames received
+    ages: Counter[float]  # upper edge in s -> frames up to that age
+    stages_s: Counter[str]  # stage -> seconds spent in it
+    at_s: float
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """What one number of cameras gave, slice by slice of the window."""
+
+    cameras: int
+    rate_hz: float
+    readings: list[Reading]
+    latencies: list[list[float]]  # ms, per slice: capture of the deciding frame to its arrival at the subscriber
+    bare_s: float  # the spotter alone, per frame, just before
+    sent: int  # in the whole run, settling included
+    unaccounted: int  # of them, neither received nor counted as dropped
+    lateness_ms: float  # how late the publisher was at worst
+
+    def per_slice(self, what: str) -> list[float]:
+        """Growth of one number from slice to slice."""
+        return [getattr(b, what) - getattr(a, what) for a, b in zip(self.readings, self.readings[1:], strict=False)]
+
+    @property
+    def cores(self) -> list[float]:
+        return [used / took for used, took in zip(self.per_slice("cpu_s"), self.per_slice("at_s"), strict=True)]
+
+    @property
+    def frame_cost(self) -> list[float]:
+        """CPU seconds of the worker per frame that it took, over those of the spotter alone."""
+        pairs = zip(self.per_slice("cpu_s"), self.per_slice("received"), strict=True)
+        return [used / max(frames, 1) / self.bare_s for used, frames in pairs]
+
+    @property
+    def dropped(self) -> Counter[str]:
+        return self.readings[-1].dropped - self.readings[0].dropped
+
+    @property
+    def ages_ms(self) -> list[float]:
+        """Mean age of the frames of each slice when the spotter took them."""
+        pairs = zip(self.per_slice("age_s"), self.per_slice("received"), strict=True)
+        return [age / max(frames, 1) * 1e3 for age, frames in pairs]
+
+    @property
+    def oldest_ms(self) -> float:
+        """No frame was older: the edge of the last bucket of the histogram that was used."""
+        seen = self.readings[-1].ages - self.readings[0].ages
+        most = max(seen.values())
+        return min(edge for edge, frames in seen.items() if frames == most) * 1e3
+
+    def thirds(self, values: list[list[float]]) -> list[float]:
+        """Median of each third of the window; nan where nothing fell into it."""
+        size = SLICES // 3
+        pools = [sum(values[k : k + size], []) for k in range(0, SLICES, size)]
+        return [statistics.median(pool) if pool else float("nan") for pool in pools]
+
+
+class Camera:
+    """One camera of the publisher."""
+
+    def __init__(self, number: int, cameras: int, endpoint: str, rate_hz: float) -> None:
+        clips = ready_frames(rate_hz)
+        self._clip = clips[number % len(clips)]
+        self._first = number * len(self._clip) // cameras
+        self._name, self._rate_hz = f"cam{number:02d}", rate_hz
+        self._sender = LiveSender(TransportSettings(endpoint=endpoint))
+        self._seq = 0
+
+    def open(self) -> None:
+        self._sender.open(Hello(camera=self._name, session="bench", source="bench", rate_hz=self._rate_hz))
+
+    def send(self, t_ns: int) -> None:
+        """The next frame, captured at `t_ns`."""
+        last = len(self._clip) - 1
+        at = (self._first + self._seq) % (2 * last)
+        moment = Moment(frame=self._seq, t_ns=t_ns, utc_ns=clock.utc_ns() - clock.monotonic_ns() + t_ns)
+        ready = self._clip[at if at <= last else 2 * last - at]
+        self._sender.send(msgspec.structs.replace(ready, camera=self._name, seq=self._seq, moment=moment))
+        self._seq += 1
+
+    def close(self) -> None:
+        self._sender.close(EndOfStream(camera=self._name, session="bench", seq=self._seq, frames=self._seq))
+
+
+def ready_frames(rate_hz: float) -> list[tuple[AlignedFrame, ...]]:
+    """The aligned frames of each clip."""
+    seconds, count = CLIPS[rate_hz]
+    return [aligned_frames(rate_hz, seconds, seed)[1] for seed in range(7, 7 + count)]
+
+
+def bare_spotter(rate_hz: float) -> float:
+    """The bound: CPU seconds per frame of the spotter alone on one of the clips, nothing received, nothing told."""
+    frames = ready_frames(rate_hz)[0]
+    spotter = Spotter(SpottingSettings(), Hello(camera="cam00", session="bench", source="bench", rate_hz=rate_hz))
+    before = time.thread_time()
+    for frame in frames:
+        spotter.push(frame)
+    return (time.thread_time() - before) / len(frames)
+
+
+def publisher(pipe: Connection) -> None:
+    """The other process: does what it is told until the pipe ends."""
+    cv2.setNumThreads(1)
+    cameras: list[Camera] = []
+    while True:
+        match pipe.recv():
+            case ("bare", rate_hz):
+                pipe.send(bare_spotter(rate_hz))
+            case ("open", rate_hz, endpoints):
+                cameras = [Camera(k, len(endpoints), endpoint, rate_hz) for k, endpoint in enumerate(endpoints)]
+                for camera in cameras:
+                    camera.open()
+                pipe.send(None)
+            case ("play", rate_hz, seconds):
+                pipe.send(play(cameras, rate_hz, seconds))
+            case "close":
+                for camera in cameras:
+                    camera.close()
+                pipe.send(None)
+            case _:
+                return
+
+
+def play(cameras: list[Camera], rate_hz: float, seconds: float) -> tuple[int, float]:
+    """Send all cameras' frames, evenly spread over the frame time; how many, and how late the latest was, in ms."""
+    start_ns = clock.monotonic_ns() + clock.NS_PER_SECOND // 10
+    frames = round(seconds * rate_hz * len(cameras))
+    latest_ns = 0
+    for k in range(frames):
+        due_ns = start_ns + round(k * clock.NS_PER_SECOND / (rate_hz * len(cameras)))
+        while (wait_ns := due_ns - clock.monotonic_ns()) > 0:
+            time.sleep(wait_ns / clock.NS_PER_SECOND)
+        cameras[k % len(cameras)].send(due_ns)
+        latest_ns = max(latest_ns, clock.monotonic_ns() - due_ns)
+    return frames, latest_ns / clock.NS_PER_MS
+
+
+def cpu_s(pid: int) -> float:
+    """CPU time that a process has used, all its threads."""
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / TICKS_HZ
+
+
+def scrape(port: int) -> dict[str, list[Any]]:
+    """Samples of the worker's metrics by their names."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    samples: dict[str, list[Any]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            samples.setdefault(sample.name, []).append(sample)
+    return samples
+
+
+def read(port: int, worker: int, other: int) -> Reading:
+    """The numbers now."""
+    at_s, used, used_by_other = time.perf_counter(), cpu_s(worker), cpu_s(other)
+    samples = scrape(port)
+
+    def total(name: str, label: str) -> Counter[str]:
+        counts: Counter[str] = Counter()
+        for sample in samples.get(name, ()):
+            counts[sample.labels[label]] += sample.value
+        return counts
+
+    ages = total("bowam_frame_age_seconds_bucket", "le")
+    return Reading(
+        cpu_s=used,
+        publisher_cpu_s=used_by_other,
+        received=sum(total("bowam_frames_received_total", "camera").values()),
+        dropped=total("bowam_frames_dropped_total", "reason"),
+        age_s=sum(total("bowam_frame_age_seconds_sum", "camera").values()),
+        ages=Counter({float(edge): frames for edge, frames in ages.items()}),
+        stages_s=total("bowam_stage_duration_seconds_sum", "stage"),
+        at_s=at_s,
+    )
+
+
+@contextmanager
+def running_worker(folder: Path, frames: list[str], ports: list[int]) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker process that serves events, journal and metrics at `ports`; ended when the block is left."""
+    events, journal, metrics = ports
+    settings = folder / "bowam.toml"
+    settings.write_text(
+        f"[transport]\nconnect = {frames}\n[events]\nendpoint = 'tcp://127.0.0.1:{events}'\n"
+        f"journal_endpoint = 'tcp://127.0.0.1:{journal}'\njournal = '{folder}/journal.sqlite'\n"
+        f"[metrics]\nworker_port = {metrics}\n"
+    )
+    worker = subprocess.Popen([*COMMAND, "worker", "--config", str(settings)], stderr=subprocess.DEVNULL)
+    try:
+        yield worker
+    finally:
+        worker.send_signal(signal.SIGINT)
+        worker.wait()
+
+
+def until(reached: Any, what: str) -> None:
+    """Wait until `reached()` is true. Raises TimeoutError."""
+    deadline = time.monotonic() + READY_S
+    while not reached():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} took more than {READY_S:.0f} s")
+        time.sleep(0.05)
+
+
+def linked(port: int, count: int) -> bool:
+    """Whether the worker is there and connected to `count` captures."""
+    try:
+        return sum(sample.value for sample in scrape(port).get("bowam_link_up", ())) == count
+    except OSError:
+        return False
+
+
+def step(pipe: Connection, other: int, rate_hz: float, cameras: int) -> Step:
+    """Play `cameras` cameras to a new worker."""
+    pipe.send(("bare", rate_hz))
+    bare_s = pipe.recv()
+    arrivals: list[tuple[float, float]] = []  # when, and latency in ms
+    over = threading.Event()
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        *captures, events, journal, metrics = free_ports(cameras + 3)
+        endpoints = [f"tcp://127.0.0.1:{port}" for port in captures]
+        pipe.send(("open", rate_hz, endpoints))
+        pipe.recv()
+        worker = stack.enter_context(running_worker(Path(name), endpoints, [events, journal, metrics])).pid
+
+        def listen() -> None:
+            with subscribe(f"tcp://127.0.0.1:{events}", journal=f"tcp://127.0.0.1:{journal}") as subscription:
+                while not over.is_set():
+                    if (event := subscription.receive(0.2)) is not None and event.delivery is not None:
+                        travelled = (clock.utc_ns() - event.delivery.published_utc_ns) / clock.NS_PER_MS
+                        if event.delivery.latency_ms is not None:
+                            arrivals.append((time.perf_counter(), event.delivery.latency_ms + travelled))
+
+        listener = threading.Thread(target=listen)
+        listener.start()
+        stack.callback(listener.join)
+        stack.callback(over.set)
+        until(lambda: linked(metrics, cameras), "a worker's start")
+        pipe.send(("play", rate_hz, SETTLE_S + SLICES * SLICE_S + 1))
+        time.sleep(SETTLE_S)
+        readings = [read(metrics, worker, other)]
+        for _ in range(SLICES):
+            time.sleep(max(0.0, readings[0].at_s + len(readings) * SLICE_S - time.perf_counter()))
+            readings.append(read(metrics, worker, other))
+        sent, lateness_ms = pipe.recv()
+        pipe.send("close")
+        pipe.recv()
+
+        def taken() -> int:
+            now = read(metrics, worker, other)
+            return round(now.received + sum(now.dropped.values()))
+
+        deadline = time.monotonic() + 3
+        while taken() != sent and time.monotonic() < deadline:
+            time.sleep(0.2)
+        unaccounted = sent - taken()
+    edges = [reading.at_s for reading in readings]
+    return Step(
+        cameras=cameras,
+        rate_hz=rate_hz,
+        readings=readings,
+        latencies=[[ms for at, ms in arrivals if a <= at < b] for a, b in zip(edges, edges[1:], strict=False)],
+        bare_s=bare_s,
+        sent=sent,
+        unaccounted=unaccounted,
+        lateness_ms=lateness_ms,
+    )
+
+
+def rows_of(result: Step, *, beyond: bool) -> list[Row]:
+    """What is told about one step; more of those that the targets speak of and of what lies beyond."""
+    head = f"{result.cameras} x {result.rate_hz:.0f} fps"
+    goal = result.cameras == GOALS[result.rate_hz]
+    lost = ", ".join(f"{reason} {frames:.0f}" for reason, frames in sorted(result.dropped.items())) or "none"
+    window = round(sum(result.dropped.values()) + sum(result.per_slice("received")))
+    one = Spread.of
+    rows = [
+        Row(what=f"{head}: cores of the worker", value=one(result.cores), unit=""),
+        Row(what=f"{head}: CPU per frame over the spotter alone", value=one(result.frame_cost), unit="x"),
+        Row(
+            what=f"{head}: dropped of {window} ({lost})",
+            value=one([float(sum(result.dropped.values()))]),
+            unit="",
+            target="none" if goal else "",
+        ),
+        Row(what=f"{head}: mean age of a frame at the spotter", value=one(result.ages_ms), unit="ms"),
+    ]
+    if arrived := sum(result.latencies, []):
+        rows.append(
+            Row(what=f"{head}: deciding frame to subscriber, {len(arrived)} events", value=one(arrived), unit="ms")
+        )
+    if goal or beyond:
+        used = [a / b for a, b in zip(result.per_slice("publisher_cpu_s"), result.per_slice("at_s"), strict=True)]
+        rows.append(Row(what=f"{head}: cores of the publisher", value=one(used), unit=""))
+        rows.append(Row(what=f"{head}: latest frame of the publisher", value=one([result.lateness_ms]), unit="ms"))
+        ages = result.thirds([[age] for age in result.ages_ms])
+        thirds = zip(("first", "second", "last"), ages, result.thirds(result.latencies), strict=True)
+        for name, age, latency in thirds:
+            rows.append(Row(what=f"{head}: {name} third, age of a frame", value=one([age]), unit="ms"))
+            rows.append(
+                Row(what=f"{head}: {name} third, deciding frame to subscriber", value=one([latency]), unit="ms")
+            )
+        rows.append(Row(what=f"{head}: no frame taken was older than", value=one([result.oldest_ms]), unit="ms"))
+    if goal:
+        frames = result.readings[-1].received - result.readings[0].received
+        spent = result.readings[-1].stages_s - result.readings[0].stages_s
+        for stage, seconds in sorted(spent.items()):
+            rows.append(Row(what=f"{head}: {stage}, per frame", value=one([seconds / frames * 1e3]), unit="ms"))
+    rows.append(
+        Row(
+            what=f"{head}: of {result.sent} sent, neither taken nor counted as dropped",
+            value=one([float(result.unaccounted)]),
+            unit="",
+            target="0",
+        )
+    )
+    return rows
+
+
+def run() -> None:
+    near, far = multiprocessing.Pipe()
+    other = multiprocessing.get_context("spawn").Process(target=publisher, args=(far,))
+    other.start()
+    assert other.pid is not None
+    rows, notes = [], []
+    try:
+        for rate_hz, counts in CURVES.items():
+            near.send(("bare", rate_hz))
+            bare_s = near.recv()  # also makes the frames
+            saturated = 0
+            for cameras in counts:
+                result = step(near, other.pid, rate_hz, cameras)
+                beyond = bool(result.dropped)
+                print(f"  {cameras} x {rate_hz:.0f} fps: {Spread.of(result.cores)} cores", file=sys.stderr)
+                rows += rows_of(result, beyond=beyond)
+                if saturated:
+                    break
+                saturated = cameras if beyond else 0
+            seconds, clips = CLIPS[rate_hz]
+            notes.append(
+                f"{rate_hz:.0f} fps: {clips} clips of {seconds:.0f} s, the spotter alone {bare_s * 1e3:.2f} ms per frame"
+            )
+        near.send("end")
+    finally:
+        near.close()
+        other.join()
+    report("worker", rows, f"{'; '.join(notes)}; windows of {SLICES * SLICE_S:.0f} s; publisher on the same machine")
