@@ -7,7 +7,6 @@ import typer
 
 import bowam_stream
 from bowam_model.cli import COMMANDS, GROUPS
-from bowam_stream import logs
 from bowam_stream.cli.bench import bench
 from bowam_stream.cli.capture import capture
 from bowam_stream.cli.demo import demo
@@ -60,5 +59,7 @@ def options(
     ] = False,
 ) -> None:
     """Options before the verb."""
+    from bowam_stream import logs
+
     logs.configure(log_level, log_format)
     os.environ.update(BOWAM_LOG_LEVEL=log_level, BOWAM_LOG_FORMAT=log_format)  # for the processes that we start
