@@ -4,8 +4,10 @@ ModelError
 ├── ImageError         a picture has the wrong shape, type or content
 ├── OptionError        an option is unknown or out of range
 ├── WeightsError       a weights file is missing, damaged, or does not fit the network
+├── BackendError       what should compute the network can't run here, or failed
 ├── DatasetError       a data set, manifest or identity folder is not what it should be
 ├── RunError           pieces of a long run failed, or its folder holds another run
+├── ExportError        an exported graph does not answer as the network does, or can't be written
 └── MissingDependency  an optional package, or a system library that it needs, is not installed
 """
 
@@ -26,6 +28,10 @@ class WeightsError(ModelError):
     """A weights file is missing, damaged, or does not fit the network."""
 
 
+class BackendError(ModelError):
+    """What should compute the network can't run here, or failed."""
+
+
 class DatasetError(ModelError):
     """A data set, manifest or identity folder is not what it should be."""
 
@@ -36,3 +42,7 @@ class MissingDependency(ModelError):
 
 class RunError(ModelError):
     """Pieces of a long run failed, or its folder holds another run."""
+
+
+class ExportError(ModelError):
+    """An exported graph does not answer as the network does, or can't be written."""

@@ -130,10 +130,7 @@ def optical_strain(flow: np.ndarray) -> np.ndarray:
     Returns:
         float32 (H, W), pixels of displacement per pixel of face.
     """
-    u_y, u_x = np.gradient(flow[..., 0])
-    v_y, v_x = np.gradient(flow[..., 1])
-    shear = (u_y + v_x) / 2
-    return np.sqrt(u_x**2 + v_y**2 + 2 * shear**2).astype(np.float32)
+    return _strain(*_slopes(np.moveaxis(flow, 2, 0)))
 
 
 def encode(flow: np.ndarray, encoding: Encoding) -> np.ndarray:
@@ -151,7 +148,7 @@ def encode(flow: np.ndarray, encoding: Encoding) -> np.ndarray:
     Square pixels of "multiply" are divided by the square of the scale, pictures not at all. With `centre`, the median
     over the picture is subtracted from u and from v first. Flow that is flipped, rotated or cropped for training is
     transformed first and encoded then: a horizontal flip negates u, a rotation turns the vectors.
-    `bowam_model.training.encode_batch` is the same for many at once, on any device.
+    `bowam_model.encoding.encode_batch` is the same for many at once, on any device.
 
     Args:
         flow: float32 (H, W, 2 or 4) of `bidirectional_flow` with `encoding.fusion`, or (H, W, 3), a ready picture.
@@ -164,16 +161,7 @@ def encode(flow: np.ndarray, encoding: Encoding) -> np.ndarray:
         raise ImageError(
             f"flow of shape {flow.shape} can't be encoded: {encoding.fusion!r} makes (H, W, {encoding.values})"
         )
-    flow = flow.astype(np.float32)
-    if encoding.centre:
-        moving = [0, 1, 2, 3][: encoding.values // 2 * 2]  # not a picture's strain
-        flow[..., moving] -= np.median(flow[..., moving], axis=(0, 1))
-    if encoding.colours == "picture":
-        return np.ascontiguousarray(flow.transpose(2, 0, 1))
-    paint = _PAINTERS[encoding.colours]
-    fields = [flow[..., i : i + 2] for i in range(0, encoding.values // 2 * 2, 2)]
-    painted = [paint(field, encoding.unit) for field in fields]
-    return np.ascontiguousarray(np.concatenate(painted, axis=2).transpose(2, 0, 1))
+    return _painted(_centred(flow, encoding), encoding)
 
 
 def centre_crop(picture_CHW: np.ndarray, side_px: int) -> np.ndarray:
@@ -204,15 +192,32 @@ def network_input(
         ImageError: a picture is not what it should be.
         OptionError: the encoding is one of ready flow pictures.
     """
+    onset, apex, offset = faces(onset, apex, offset, encoding)
+    assert encoding.fusion != "picture"
+    flow = bidirectional_flow(onset, apex, offset, encoding.fusion, threads=threads)
+    if encoding.side != encoding.aligned_px:
+        flow = cv2.resize(flow, (encoding.side, encoding.side), interpolation=cv2.INTER_AREA)
+    # Painted is what the crop keeps, and one pixel around it, which the derivatives at its edge need.
+    start, kept = (encoding.side - encoding.input_px) // 2, encoding.input_px
+    rim = min(start, 1)
+    around = slice(start - rim, start + kept + 1)
+    picture_CHW = _painted(_centred(flow, encoding)[around, around], encoding)
+    return np.ascontiguousarray(picture_CHW[:, rim : rim + kept, rim : rim + kept])
+
+
+def faces(onset: np.ndarray, apex: np.ndarray, offset: np.ndarray, encoding: Encoding) -> list[np.ndarray]:
+    """The three as they are, contiguous, if weights of this encoding can read them.
+
+    Raises:
+        ImageError: a picture is not what it should be.
+        OptionError: the encoding is one of ready flow pictures.
+    """
     if encoding.fusion == "picture":
         raise OptionError("these weights read ready flow pictures, whose making is unknown: they can't read faces")
     side = encoding.aligned_px
     if np.shape(apex) != (side, side):
         raise ImageError(f"picture of shape {np.shape(apex)}: the weights expect aligned faces of shape {(side, side)}")
-    flow = bidirectional_flow(onset, apex, offset, encoding.fusion, threads=threads)
-    if encoding.side != side:
-        flow = cv2.resize(flow, (encoding.side, encoding.side), interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(centre_crop(encode(flow, encoding), encoding.input_px))
+    return _checked(onset=onset, apex=apex, offset=offset)
 
 
 def _checked(**pictures: np.ndarray) -> list[np.ndarray]:
@@ -230,26 +235,56 @@ def _checked(**pictures: np.ndarray) -> list[np.ndarray]:
     return [np.ascontiguousarray(picture) for picture in pictures.values()]
 
 
+def _centred(flow: np.ndarray, encoding: Encoding) -> np.ndarray:
+    """The flow in single precision, less its median if the encoding says so."""
+    flow = flow.astype(np.float32)
+    if encoding.centre:
+        moving = [0, 1, 2, 3][: encoding.values // 2 * 2]  # not a picture's strain
+        flow[..., moving] -= np.median(flow[..., moving], axis=(0, 1))
+    return flow
+
+
+def _painted(flow: np.ndarray, encoding: Encoding) -> np.ndarray:
+    """(H, W, values) -> float32 (C, H, W). Plane by plane: NumPy is several times slower on interleaved values."""
+    planes = np.ascontiguousarray(flow.transpose(2, 0, 1))
+    if encoding.colours == "picture":
+        return planes
+    paint = _PAINTERS[encoding.colours]
+    return np.concatenate([paint(planes[i : i + 2], encoding.unit) for i in range(0, encoding.values // 2 * 2, 2)])
+
+
+def _slopes(field: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """u_x, u_y, v_x, v_y of a field (2, H, W), by central differences."""
+    u_y, u_x = np.gradient(field[0])
+    v_y, v_x = np.gradient(field[1])
+    return u_x, u_y, v_x, v_y
+
+
+def _strain(u_x: np.ndarray, u_y: np.ndarray, v_x: np.ndarray, v_y: np.ndarray) -> np.ndarray:
+    shear = (u_y + v_x) / 2
+    return np.sqrt(u_x**2 + v_y**2 + 2 * shear**2).astype(np.float32, copy=False)
+
+
 def _paint_uv(field: np.ndarray, unit: float) -> np.ndarray:
     return field / np.float32(unit)
 
 
 def _paint_uv_strain(field: np.ndarray, unit: float) -> np.ndarray:
-    return np.dstack([field / np.float32(unit), optical_strain(field)])
+    return np.stack([*_paint_uv(field, unit), _strain(*_slopes(field))])
 
 
 def _paint_uv_derivatives(field: np.ndarray, unit: float) -> np.ndarray:
-    u_y, u_x = np.gradient(field[..., 0])
-    v_y, v_x = np.gradient(field[..., 1])
-    return np.dstack([_paint_uv_strain(field, unit), u_x + v_y, v_x - u_y, u_x - v_y, u_y + v_x])
+    u_x, u_y, v_x, v_y = _slopes(field)
+    shears = (u_x + v_y, v_x - u_y, u_x - v_y, u_y + v_x)
+    return np.stack([*_paint_uv(field, unit), _strain(u_x, u_y, v_x, v_y), *shears])
 
 
 def _paint_hsv(field: np.ndarray, unit: float) -> np.ndarray:
     """Hue to red, green, blue by distance on the wheel; OpenCV's own angle is wrong by up to a third of a degree."""
-    value = np.minimum(np.hypot(field[..., 0], field[..., 1]) / np.float32(unit), 1)
-    sixths = np.arctan2(field[..., 1], field[..., 0]) * np.float32(3 / np.pi)
+    value = np.minimum(np.hypot(field[0], field[1]) / np.float32(unit), 1)
+    sixths = np.arctan2(field[1], field[0]) * np.float32(3 / np.pi)
     wheel = [np.mod(sixths + np.float32(start), 6) for start in (5, 3, 1)]
-    rgb = np.dstack([value - value * np.clip(np.minimum(k, 4 - k), 0, 1) for k in wheel])
+    rgb = np.stack([value - value * np.clip(np.minimum(k, 4 - k), 0, 1) for k in wheel])
     return (rgb - np.float32(0.5)) / np.float32(0.5)
 
 

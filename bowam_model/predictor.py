@@ -11,42 +11,43 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import safetensors.torch
-import torch
 from safetensors import SafetensorError, safe_open
 
+from bowam_model.backends import NAMES, Backends, Task
 from bowam_model.errors import ImageError, OptionError, WeightsError
-from bowam_model.flow import Colours, Encoding, Fusion, network_input
+from bowam_model.flow import Colours, Encoding, Fusion, faces
 from bowam_model.network import Network, create_model
 
 SCHEMA = "bowam.weights/1"
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "bowam-nano.safetensors"
-BACKENDS = ("eager",)
 
 
 class Predictor:
     """A network with its weights, ready to be asked.
 
-    Reproducible: pictures are computed one by one, with a fixed number of threads, so that an answer depends on its
-    three pictures alone, not on what shares its batch.
+    Reproducible: on a processor, pictures are computed one by one, with a fixed number of threads, so that an answer
+    depends on its three pictures alone, not on what shares its batch. Flows are computed on all cores, which does not
+    change them. A GPU computes a batch at once, and last bits may differ: `predict` alone asks for one answer.
 
     Attributes:
         name: architecture, such as "bowam-nano".
         labels: the classes, in the order of the outputs.
         weights: "sha256:<hex>" of the file.
-        backend: what computes the network.
         encoding: what the network sees of a flow.
         temperature: the outputs are divided by it before the softmax; it makes the probabilities honest.
         trained_on: people that the network has seen, "dataset/subject"; empty if the file does not say.
         card: what the file says about itself, Markdown.
         network: in evaluation mode.
+    Raises:
+        OptionError: the backend is unknown.
+        BackendError: the backend can't run here.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Predictor:
         encoding: Encoding,
         card: str,
         weights: str,
+        backend: str = "eager",
         threads: int = 1,
         temperature: float = 1.0,
         trained_on: Sequence[str] = (),
@@ -64,13 +66,53 @@ class Predictor:
         self.name = network.name
         self.labels = tuple(labels)
         self.weights = weights
-        self.backend = "eager"
         self.encoding = encoding
         self.temperature = temperature
         self.trained_on = tuple(trained_on)
         self.card = card
         self.network = network.eval().requires_grad_(False)
-        self._threads = threads
+        self._backends = Backends(
+            backend,
+            Task(network=self.network, encoding=encoding, temperature=temperature, threads=threads, weights=weights),
+        )
+
+    @property
+    def backend(self) -> str:
+        """What computes the network."""
+        return self._backends.name
+
+    @property
+    def why(self) -> str:
+        """The backend and why no better one, one line."""
+        return self._backends.why
+
+    @property
+    def refused(self) -> Sequence[tuple[str, str]]:
+        """The backends that were passed over or failed, and why."""
+        return tuple(self._backends.refused)
+
+    def fall_back(self, reason: str) -> None:
+        """Give up the backend for `reason`; the next best computes from now on, warmed up.
+
+        Raises:
+            BackendError: none is left.
+        """
+        self._backends.step_down(reason)
+        self.warm_up()
+
+    @property
+    def wanted(self) -> Sequence[str]:
+        """Better backends that this machine could run if `bowam export --format NAME` had made their engine."""
+        return self._backends.wanted
+
+    def step_up(self, backend: str) -> None:
+        """Compute with this one from now on, warmed up, if it works: it is in `wanted`, and its engine is made.
+
+        Raises:
+            BackendError: it does not work; the one in use stays.
+        """
+        self._backends.step_up(backend)
+        self.warm_up()
 
     def warm_up(self) -> None:
         """One answer about nothing, so that the first real one is not slower than the others."""
@@ -85,14 +127,22 @@ class Predictor:
         Raises:
             ImageError: a picture is not what it should be.
         """
-        picture_CHW = network_input(onset, apex, offset, self.encoding, threads=self._threads)
-        with torch.inference_mode(), _threads(self._threads):
-            logits = self.network(torch.from_numpy(picture_CHW)[None])[0]
-            probabilities = (logits / self.temperature).softmax(0)
-        return dict(zip(self.labels, probabilities.tolist(), strict=True))
+        return self.predict_together([(onset, apex, offset)])[0]
+
+    def predict_together(self, triples: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> list[dict[str, float]]:
+        """`predict` for several that wait at the same time: their flows are computed in parallel.
+
+        Raises:
+            ImageError: a picture is not what it should be.
+        """
+        ready = [faces(*triple, self.encoding) for triple in triples]
+        if not ready:
+            return []
+        answers = self._backends.compute(np.array(ready)).tolist()
+        return [dict(zip(self.labels, answer, strict=True)) for answer in answers]
 
     def predict_batch(self, triples: np.ndarray) -> np.ndarray:
-        """The same for many.
+        """The same for many, one by one.
 
         Args:
             triples: uint8 (B, 3, 240, 240): onset, apex, offset.
@@ -155,14 +205,15 @@ def load(path: str | Path | None = None, *, backend: str = "eager", threads: int
 
     Args:
         path: None takes the shipped weights.
-        backend: what computes the network; "eager" is PyTorch as it is.
-        threads: of PyTorch while it answers; 2 and more also compute both directions of flow at once.
+        backend: what computes the network (`backends.NAMES`): "eager" is PyTorch as it is, "auto" the fastest here.
+        threads: of the network while it answers.
     Raises:
         WeightsError: the file is missing, damaged, or does not fit the network that it names.
         OptionError: the backend is unknown, or threads is not positive.
+        BackendError: the backend that was named can't run here.
     """
-    if backend not in BACKENDS:
-        raise OptionError(f"unknown backend {backend!r}: use one of {', '.join(BACKENDS)}")
+    if backend not in NAMES:
+        raise OptionError(f"unknown backend {backend!r}: use one of {', '.join(NAMES)}")
     if threads < 1:
         raise OptionError(f"threads is {threads}: it must be at least 1")
     path = SHIPPED_WEIGHTS if path is None else Path(path)
@@ -202,6 +253,7 @@ def load(path: str | Path | None = None, *, backend: str = "eager", threads: int
         encoding=encoding,
         card=card,
         weights=f"sha256:{digest}",
+        backend=backend,
         threads=threads,
         temperature=temperature,
         trained_on=trained_on,
@@ -265,14 +317,3 @@ def _check_tensors(path: Path, network: Network, tensors: dict[str, Any]) -> Non
             )
         if not tensors[key].isfinite().all():
             raise WeightsError(f"{path} is damaged: {key} holds values that are not finite; train or copy it again")
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """PyTorch's thread count belongs to the process and decides the last bits of a result: set it for each answer."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

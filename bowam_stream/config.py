@@ -28,7 +28,9 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Which network recognises, and how it runs."""
 
     weights: str | None = None  # safetensors file; None: the weights that come with the package
-    backend: str = "eager"
+    backend: str = (
+        "auto"  # what computes it: "auto", the best that this machine has, or a name that `bowam doctor` shows
+    )
     threads: Threads = 1  # of the network; fixed before frame 0, since it changes the last bits
 
 

@@ -20,7 +20,7 @@ from bowam_stream.capture import FaceStage, open_source
 from bowam_stream.messages import AlignedFrame, Frame, Hello
 from bowam_stream.transport import codec
 
-VERSION = 1  # of the clips: raise it when synthesis, alignment or injection change, or old ones are found in the cache
+VERSION = 2  # of the clips: raise it when synthesis, alignment or injection change, or old ones are found in the cache
 
 
 class Clip(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,21 +3,25 @@
 Everything depends on the pictures and their media times alone, so that a replay gives the same bits.
 """
 
+from collections import deque
+from dataclasses import replace
 from types import TracebackType
 from typing import Annotated, Self
 
 import msgspec
 import numpy as np
 
+from bowam_model.face.carrying import Carrier
 from bowam_model.face.geometry import CROP_PX
 from bowam_model.face.likeness import difference, is_cut, is_other_person, look_at_picture
 from bowam_model.face.mesh import Box, FaceFinder, FaceMesh
-from bowam_model.face.portrait import AlignedFace, SeenFace, describe, see_face, to_rgb
+from bowam_model.face.portrait import AlignedFace, SeenFace, describe, move_face, require_picture, see_face, to_rgb
 from bowam_model.face.steady import SteadyTransform
 
-_NS_PER_MS = 1_000_000
+_NS_PER_MS, _NS_PER_SECOND = 1_000_000, 1_000_000_000
 _SAME_PLACE = 0.6  # face widths between two pictures: further away it is another face
 _SAME_SIZE = 1.5
+_INTERVALS = 8  # between pictures, whose mean says how fast they come
 
 
 class FaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,11 +31,16 @@ class FaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     max_faces: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1  # 1: the most prominent face is followed
     keep_track_ms: float = 400.0  # a face that is lost for longer comes back as a new track
     look_every_ms: float = 500.0  # how often the detector says anew how face-like a face is
+    # Face Mesh runs at most mesh_hz times a second where pictures come faster than carry_above_hz; between its runs the
+    # alignment is carried by the rigid parts of the face (see Carrier). 0: Face Mesh in every picture.
+    mesh_hz: Annotated[float, msgspec.Meta(ge=0)] = 20.0
+    carry_above_hz: Annotated[float, msgspec.Meta(ge=0)] = 75.0
     # Low-pass of the alignment (see SteadyTransform); chosen for the least motion that is left at brows and mouth over
     # 200 ms on still, drifting, trembling, nodding and shifting heads.
     cutoff_hz: float = 0.6
     follow_hz_per_px_s: float = 1.0
     noise_px_s: float = 4.0
+    carried_noise_px_s: float = 1.0  # the same where the alignment is carried, which jitters less
     speed_cutoff_hz: float = 2.0
 
 
@@ -47,6 +56,7 @@ class _Track:
         self.looked_ns: int | None = None  # when the detector last looked
         self.seen_ns = 0
         self.last: SeenFace | None = None
+        self.carrier: Carrier | None = None  # where pictures come fast enough
 
 
 class FaceAligner:
@@ -58,7 +68,10 @@ class FaceAligner:
         self._finder = FaceFinder()
         self._mesh = FaceMesh(settings.max_faces)
         self._following = False  # the mesh has a face to follow
-        self._picture: np.ndarray | None = None
+        self._picture: np.ndarray | None = None  # the last that Face Mesh saw
+        self._times_ns: deque[int] = deque(maxlen=_INTERVALS + 1)  # of the last pictures
+        self._mesh_ns = 0
+        self._present: list[_Track] = []  # in the last picture
         self._tracks: list[_Track] = []
         self._next_number = 0
 
@@ -67,27 +80,63 @@ class FaceAligner:
 
         Times must not decrease. Raise ImageError for any other array.
         """
-        rgb = to_rgb(image)
+        require_picture(image)
+        self._times_ns.append(t_ns)
         picture = look_at_picture(image)
         if picture is None:
             return ()
         change = 0.0 if self._picture is None else difference(picture, self._picture)
+        fast = self._is_fast()
+        if (
+            fast
+            and (t_ns - self._mesh_ns) * self._settings.mesh_hz < _NS_PER_SECOND
+            and not is_cut(change)
+            and (carried := self._carry(image)) is not None
+        ):
+            return self._describe(image, carried, self._present, t_ns)
         if is_cut(change):
             self._forget_shape()
-        self._picture = picture
+        self._picture, self._mesh_ns = picture, t_ns
         keep_ns = int(self._settings.keep_track_ms * _NS_PER_MS)
         self._tracks = [track for track in self._tracks if t_ns - track.seen_ns <= keep_ns]
 
+        rgb = to_rgb(image)
         followed = self._following
-        seen = self._see(rgb)
+        seen = self._see(image, rgb)
         known = self._recognise(seen, change)
         if followed and None in known:
             # Face Mesh may have dragged the old shape over a new face: let it search.
             self._forget_shape()
-            seen = self._see(rgb)
+            seen = self._see(image, rgb)
             known = self._recognise(seen, change)
         tracks = [track or self._new_track(face, known) for face, track in zip(seen, known, strict=True)]
         self._look(rgb, seen, tracks, t_ns)
+        if self._settings.mesh_hz:
+            seen = [self._carried_on(image, face, track, fast, t_ns) for face, track in zip(seen, tracks, strict=True)]
+        self._present = tracks
+        return self._describe(image, seen, tracks, t_ns)
+
+    def close(self) -> None:
+        """Free the models."""
+        self._mesh.close()
+        self._finder.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.close()
+
+    def _is_fast(self) -> bool:
+        """Whether pictures come at more than `carry_above_hz`; one that is late or lost changes nothing."""
+        seen = len(self._times_ns) - 1
+        return seen == _INTERVALS and (
+            (self._times_ns[-1] - self._times_ns[0]) * self._settings.carry_above_hz < seen * _NS_PER_SECOND
+        )
+
+    def _describe(
+        self, image: np.ndarray, seen: list[SeenFace], tracks: list[_Track], t_ns: int
+    ) -> tuple[AlignedFace, ...]:
         for face, track in zip(seen, tracks, strict=True):
             track.seen_ns, track.last = t_ns, face
         aligned = [
@@ -103,16 +152,26 @@ class FaceAligner:
         ]
         return tuple(sorted(aligned, key=lambda face: -face.size_px))
 
-    def close(self) -> None:
-        """Free the models."""
-        self._mesh.close()
-        self._finder.close()
+    def _carry(self, image: np.ndarray) -> list[SeenFace] | None:
+        """The faces of the last picture in this one; None if Face Mesh must look for one of them, or for the first."""
+        carried = []
+        for track in self._present:
+            transform = None if track.carrier is None else track.carrier.carry(image)
+            if transform is None or track.last is None:
+                return None
+            carried.append(move_face(track.last, transform))
+        return carried or None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self.close()
+    def _carried_on(self, image: np.ndarray, face: SeenFace, track: _Track, fast: bool, t_ns: int) -> SeenFace:
+        """The face that Face Mesh measured, aligned as its carrier thinks better."""
+        if not fast or track not in self._present:
+            track.carrier = None
+        settings = self._settings
+        track.steady.noise_px_s = settings.carried_noise_px_s if fast else settings.noise_px_s
+        if not fast:
+            return face
+        track.carrier = track.carrier or Carrier()
+        return replace(face, transform=track.carrier.measure(image, face.transform, t_ns))
 
     def _forget_shape(self) -> None:
         self._mesh.forget()
@@ -126,7 +185,7 @@ class FaceAligner:
         self._tracks.append(track)
         return track
 
-    def _see(self, rgb: np.ndarray) -> list[SeenFace]:
+    def _see(self, image: np.ndarray, rgb: np.ndarray) -> list[SeenFace]:
         shown = rgb
         if not self._following:
             boxes = self._finder.find(rgb)
@@ -137,7 +196,7 @@ class FaceAligner:
                 shown = _spotlight(rgb, self._most_prominent(boxes, rgb.shape), boxes)
         found = self._mesh.find(shown)
         self._following = bool(found)
-        return [see_face(rgb, points) for points in found]
+        return [see_face(image, points) for points in found]
 
     def _most_prominent(self, boxes: list[Box], shape: tuple[int, ...]) -> Box:
         """A face that was followed a moment ago, or else the one that is large and central."""

@@ -4,6 +4,8 @@ The crop is 240 x 240 pixels, y downwards. In it the inner eye corners of the av
 (140, 84), its width from cheek to cheek is 158 px and its chin is at y = 211.
 """
 
+import math
+
 import cv2
 import numpy as np
 
@@ -25,11 +27,13 @@ _RIGID = np.array(
 )  # fmt: skip
 RIGID = _RIGID[:, 0].astype(int)
 TEMPLATE = _RIGID[:, 1:]
+_FRONTAL = TEMPLATE - TEMPLATE.mean(axis=0)
 
 
 def similarity(points: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Least-squares similarity, float64 (2, 3), that takes `points` (N, 2) to `target` (N, 2). Umeyama 1991 in 2-D."""
-    p_mean, t_mean = points.mean(axis=0), target.mean(axis=0)
+    # A tenth of the time of mean(), and the same bits.
+    p_mean, t_mean = (np.add.reduce(x, axis=0) / len(x) for x in (points, target))
     p, t = points - p_mean, target - t_mean
     norm = (p * p).sum()
     c = (p * t).sum() / norm
@@ -44,13 +48,13 @@ def head_pose(points: np.ndarray) -> tuple[float, float, float]:
     Orthogonal Procrustes against the frontal template. All zero: looking at the camera. Positive yaw turns the nose
     to the right of the picture, positive pitch down, positive roll turns the head clockwise.
     """
-    a, b = TEMPLATE - TEMPLATE.mean(axis=0), points - points.mean(axis=0)
-    u, _, vt = np.linalg.svd(b.T @ a)
-    r = u @ np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))]) @ vt
-    yaw = np.degrees(np.arctan2(-r[0, 2], r[2, 2]))
-    pitch = np.degrees(np.arctan2(-r[1, 2], np.hypot(r[0, 2], r[2, 2])))
-    roll = np.degrees(np.arctan2(r[1, 0], r[0, 0]))
-    return float(yaw), float(pitch), float(roll)
+    # The template is centred, so the points need not be. LAPACK's SVD takes longer than all the rest, cv2's does not.
+    _, u, vt = cv2.SVDecomp(points.T @ _FRONTAL)
+    if cv2.determinant(u) * cv2.determinant(vt) < 0:
+        u[:, 2] = -u[:, 2]
+    (xx, _, xz), (yx, _, yz), (_, _, zz) = (u @ vt).tolist()
+    yaw, pitch, roll = math.atan2(-xz, zz), math.atan2(-yz, math.hypot(xz, zz)), math.atan2(yx, xx)
+    return math.degrees(yaw), math.degrees(pitch), math.degrees(roll)
 
 
 def crop_face(image: np.ndarray, transform: np.ndarray, crop_px: int = CROP_PX) -> np.ndarray:
@@ -60,28 +64,35 @@ def crop_face(image: np.ndarray, transform: np.ndarray, crop_px: int = CROP_PX) 
     first reduced by a whole factor, and a Gaussian then brings the variance of the blur to that of a box as wide as
     one crop pixel. So the blur changes smoothly with the size of the face.
     """
-    linear, shift = transform[:, :2], transform[:, 2]
-    source_px = 1.0 / float(np.hypot(transform[0, 0], transform[1, 0]))  # source pixels per crop pixel
+    return warp_face(image, transform, (crop_px, crop_px))
+
+
+def warp_face(image: np.ndarray, transform: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """As `crop_face`, for a target of any (width, height)."""
+    (a, b, shift_x), (c, d, shift_y) = transform.tolist()
+    source_px = 1.0 / float(np.hypot(a, c))  # source pixels per crop pixel
     factor = max(1, int(source_px))
-    corners = np.array([[0, 0], [crop_px, 0], [0, crop_px], [crop_px, crop_px]]) - 0.5
-    seen = (corners - shift) @ inverse(linear).T
+    # Where the target's corners lie in the source. Plain numbers: numpy takes ten times longer for four points.
+    corners = [(x - 0.5 - shift_x, y - 0.5 - shift_y) for x in (0, size[0]) for y in (0, size[1])]
+    xs = [(d * x - b * y) / (a * d - b * c) for x, y in corners]
+    ys = [(a * y - c * x) / (a * d - b * c) for x, y in corners]
     # Starting at a multiple of the factor, so that a pixel is always reduced together with the same neighbours.
-    x0, y0 = np.maximum(np.floor(seen.min(axis=0) / factor - 2) * factor, 0).astype(int)
-    x1, y1 = np.ceil(seen.max(axis=0) + 2 * factor).astype(int)
+    x0, y0 = (max(math.floor(min(v) / factor - 2) * factor, 0) for v in (xs, ys))
+    x1, y1 = (math.ceil(max(v) + 2 * factor) for v in (xs, ys))
     part = image[y0 : max(y1, y0), x0 : max(x1, x0)]
     height, width = part.shape[0] // factor, part.shape[1] // factor
     if not height or not width:
-        return np.zeros((crop_px, crop_px), np.uint8)
+        return np.zeros(size[::-1], np.uint8)
     grey = part if part.ndim == 2 else cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
     if factor > 1:
         grey = cv2.resize(grey[: height * factor, : width * factor], (width, height), interpolation=cv2.INTER_AREA)
-    sigma = float(np.sqrt(max(source_px**2 - (factor**2 - 1), 0.0) / 12.0)) / factor
+    sigma = math.sqrt(max(source_px**2 - (factor**2 - 1), 0.0) / 12.0) / factor
     if sigma > 0:
         grey = cv2.GaussianBlur(grey, (3, 3), sigma)  # sigma is below 0.58
     # Pixel centres are at integers: reduced pixel u covers source pixels x0 + factor u .. x0 + factor u + factor - 1.
-    origin = np.array([x0, y0]) + (factor - 1) / 2
-    reduced = np.column_stack([linear * factor, shift + linear @ origin])
-    return cv2.warpAffine(grey, reduced, (crop_px, crop_px), flags=cv2.INTER_LINEAR)
+    reduced = transform * factor
+    reduced[:, 2] = transform[:, 2] + transform[:, :2] @ np.array([x0 + (factor - 1) / 2, y0 + (factor - 1) / 2])
+    return cv2.warpAffine(grey, reduced, size, flags=cv2.INTER_LINEAR)
 
 
 def inverse(matrix: np.ndarray) -> np.ndarray:

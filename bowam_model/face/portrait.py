@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from bowam_model.errors import ImageError
-from bowam_model.face.geometry import CROP_PX, RIGID, TEMPLATE, crop_face, head_pose, map_points, similarity
+from bowam_model.face.geometry import CROP_PX, RIGID, TEMPLATE, crop_face, head_pose, inverse, map_points, similarity
 from bowam_model.face.likeness import look_at_face
 from bowam_model.face.mesh import FaceMesh
 
@@ -40,11 +40,19 @@ class SeenFace:
     size_px: float
 
 
-def to_rgb(image: np.ndarray) -> np.ndarray:
-    """`image` as contiguous RGB, uint8 (H, W, 3). Raise ImageError if it is no picture."""
+def require_picture(image: np.ndarray) -> None:
+    """Raise ImageError if `image` is neither uint8 (H, W) nor (H, W, 3)."""
     if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
         raise ImageError(f"a picture must be uint8 (H, W) or (H, W, 3), not {image.dtype} {image.shape}")
-    return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else np.ascontiguousarray(image)
+
+
+def to_rgb(image: np.ndarray) -> np.ndarray:
+    """`image`, uint8 (H, W) or (H, W, 3), as contiguous RGB, uint8 (H, W, 3)."""
+    if image.ndim == 3:
+        return np.ascontiguousarray(image)
+    rgb = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+    rgb.flags.writeable = False  # MediaPipe copies what somebody could write to
+    return rgb
 
 
 def see_face(image: np.ndarray, points: np.ndarray) -> SeenFace:
@@ -56,6 +64,24 @@ def see_face(image: np.ndarray, points: np.ndarray) -> SeenFace:
         likeness=look_at_face(image, transform),
         centre=points[:, :2].mean(axis=0),
         size_px=float(np.linalg.norm(points[_LEFT_CHEEK, :2] - points[_RIGHT_CHEEK, :2])),
+    )
+
+
+def move_face(face: SeenFace, transform: np.ndarray) -> SeenFace:
+    """The same face in a picture in which `transform` aligns it."""
+    back = inverse(transform[:, :2])
+    motion = back @ face.transform[:, :2]
+    points = face.points.copy()
+    points[:, :2] = map_points(face.points[:, :2], face.transform)
+    points[:, :2] = (points[:, :2] - transform[:, 2]) @ back.T
+    growth = float(np.hypot(motion[0, 0], motion[1, 0]))
+    points[:, 2] *= growth
+    return SeenFace(
+        points=points,
+        transform=transform,
+        likeness=face.likeness,
+        centre=np.add.reduce(points[:, :2], axis=0) / len(points),
+        size_px=face.size_px * growth,
     )
 
 
@@ -89,12 +115,13 @@ def describe(
 def _sharpness(crop: np.ndarray) -> float:
     """Variance of the Laplacian."""
     edges = cv2.Laplacian(crop, cv2.CV_16S)
-    mean = float(edges.sum(dtype=np.int64)) / edges.size
+    mean = cv2.sumElems(edges)[0] / edges.size
     return float(cv2.norm(edges, cv2.NORM_L2SQR)) / edges.size - mean**2
 
 
 def align_still(image: np.ndarray) -> AlignedFace | None:
     """The largest face of one photo, uint8 (H, W) or (H, W, 3) RGB, without any memory; None if there is none."""
+    require_picture(image)
     rgb = to_rgb(image)
     mesh = FaceMesh(max_faces=4, still=True)
     try:

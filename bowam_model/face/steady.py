@@ -15,12 +15,12 @@ class SteadyTransform:
     The similarity is stated as where the crop's centre and a point one arm to its right lie in the picture. One cut-off
     frequency serves all four: cutoff + follow * (speed - noise), where speed is how fast they move, in crop pixels per
     second. Face Mesh on a still face with sensor noise jitters by 0.26 px at brows and mouth, white in time, which
-    looks like 3 to 4 px/s.
+    looks like 3 to 4 px/s; `noise_px_s` may change with whoever measures.
     """
 
     def __init__(self, cutoff_hz: float, follow_hz_per_px_s: float, noise_px_s: float, speed_cutoff_hz: float) -> None:
         self._cutoff_hz, self._follow = cutoff_hz, follow_hz_per_px_s
-        self._noise_px_s, self._speed_cutoff_hz = noise_px_s, speed_cutoff_hz
+        self.noise_px_s, self._speed_cutoff_hz = noise_px_s, speed_cutoff_hz
         self._t_ns: int | None = None
         self._raw = np.zeros(4)
         self._velocity = np.zeros(4)  # source pixels per second
@@ -37,7 +37,7 @@ class SteadyTransform:
             self._velocity = self._velocity + _share(self._speed_cutoff_hz, dt_s) * (velocity - self._velocity)
             source_per_crop_px = float(np.hypot(*self._state[2:])) / _ARM_PX
             speed_px_s = float(np.linalg.norm(self._velocity)) / source_per_crop_px
-            cutoff_hz = self._cutoff_hz + self._follow * max(0.0, speed_px_s - self._noise_px_s)
+            cutoff_hz = self._cutoff_hz + self._follow * max(0.0, speed_px_s - self.noise_px_s)
             self._state = self._state + _share(cutoff_hz, dt_s) * (raw - self._state)
         self._raw, self._t_ns = raw, t_ns
         return _to_transform(self._state)

@@ -4,12 +4,12 @@
     model = learner.learn(examples, seed=0)          # `learning.Examples` -> NetworkModel
     model.predict(other_examples)                    # probabilities, (N, K)
 
-`settings` says how, `encoding` and `augment` make what the network sees, `balance` plans an epoch, `loop` trains one
-network, `learner` joins them behind the interface that the protocol knows.
+`settings` says how, `augment` and `bowam_model.encoding` make what the network sees, `balance` plans an epoch, `loop`
+trains one network, `learner` joins them behind the interface that the protocol knows.
 """
 
+from bowam_model.encoding import encode_batch
 from bowam_model.training.curves import write_curves
-from bowam_model.training.encoding import encode_batch
 from bowam_model.training.learner import NetworkLearner, NetworkModel
 from bowam_model.training.loop import Curve, predict, train
 from bowam_model.training.pretrained import load_pretrained

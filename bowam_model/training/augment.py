@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bowam_model.training.encoding import vectors
+from bowam_model.encoding import vectors
 from bowam_model.training.settings import TrainingSettings
 
 

@@ -17,12 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bowam_model.encoding import centred, encode_batch
 from bowam_model.errors import DatasetError, ImageError, OptionError
 from bowam_model.flow import Encoding, centre_crop
 from bowam_model.network import Network
 from bowam_model.training.augment import crop, draw, jitter_colours, mirror, move
 from bowam_model.training.balance import plan_epoch
-from bowam_model.training.encoding import centred, encode_batch
 from bowam_model.training.settings import TrainingSettings, ema_decay, learning_rate
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}

@@ -73,13 +73,14 @@ def _capture() -> Iterator[Finding]:
 def _network() -> Iterator[Finding]:
     import torch
 
+    from bowam_model.backends import AUTO, survey
     from bowam_model.errors import ModelError
     from bowam_model.predictor import load
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU only"
     yield Finding(what="torch", good=True, says=f"{torch.__version__}, {device}")
     try:
-        predictor = load()
+        predictor = load(backend=AUTO)
         predictor.warm_up()
     except ModelError as error:
         yield Finding(what="weights", good=False, says=str(error))
@@ -88,6 +89,10 @@ def _network() -> Iterator[Finding]:
             f"{predictor.name}, {', '.join(predictor.labels)}, {predictor.weights[:19]}..., backend {predictor.backend}"
         )
         yield Finding(what="weights", good=True, says=says)
+        for name, missing in survey().items():
+            reason = dict(predictor.refused).get(name, missing)
+            chosen = "recognises" if name == predictor.backend else "could recognise"
+            yield Finding(what=f"backend {name}", good=None if reason else True, says=reason or chosen)
 
 
 def _ports() -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 Every object has its own registry, so that tests and embedded pipelines do not meet. The series of a camera are made
 when the camera is added, at zero: a rate over a series that appears with its first event would miss that event. Labels
-are bounded: camera, stage, reason, kind, label, endpoint; never a face or a frame.
+are bounded: camera, stage, reason, kind, label, endpoint, backend; never a face or a frame.
 """
 
 import contextlib
@@ -238,6 +238,12 @@ class WorkerMetrics(_Metrics):
         )
         self._link = Gauge("bowam_link_up", "1 while connected to this capture.", ["endpoint"], registry=self.registry)
         self._backend = Info("bowam_backend", "The network and what runs it.", registry=self.registry)
+        self._backend_failures = Counter(
+            "bowam_backend_failures",
+            "Times that a backend failed and the next took over.",
+            ["backend"],
+            registry=self.registry,
+        )
         for camera in cameras:
             self.add_camera(camera)
 
@@ -280,6 +286,12 @@ class WorkerMetrics(_Metrics):
     def backend(self, model: Model) -> None:
         """Which network speaks from now on."""
         self._backend.info({"backend": model.backend, "model": model.name, "weights": model.weights})
+        self._backend_failures.labels(model.backend)
+
+    def backend_failed(self, failed: str, model: Model) -> None:
+        """The backend `failed` gave up; `model` says what speaks from now on."""
+        self._backend_failures.labels(failed).inc()
+        self.backend(model)
 
     def _make_series(self, camera: str) -> None:
         super()._make_series(camera)

@@ -2,6 +2,7 @@
 
 import logging
 from collections import deque
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from bowam_stream import clock
 from bowam_stream.config import Config
 from bowam_stream.errors import ConfigError
 from bowam_stream.events import EventLedger, EventPublisher, Journal, ReplaySocket
-from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Hello, Model
+from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Hello
 from bowam_stream.metrics import Heartbeat, MetricsServer, WorkerMetrics, timed
+from bowam_stream.pipeline.recognising import EngineBuilds, Recognised, RecognitionThread, Waiting
 from bowam_stream.pipeline.stop import StopFlag
 from bowam_stream.pipeline.summary import RunSummary, write_summary
 from bowam_stream.pipeline.tap import Status
@@ -27,9 +29,10 @@ from bowam_stream.worker import Recogniser
 log = logging.getLogger(__name__)
 
 STATUS_EVERY_NS = clock.NS_PER_SECOND // 5
-RECEIVE_TIMEOUT_S = 0.1
+RECEIVE_TIMEOUT_S = 0.1  # how soon a worker without frames notices that it should end
 LAST_NS = clock.NS_PER_SECOND  # a camera goes on sending to a worker that was told to stop
 RATE_FRAMES = 64  # over how many of the last frames the rate of a status is measured
+COLLECT_TIMEOUT_S = 0.002  # the same while the network is at work: its answer must not wait for a frame
 HEARTBEAT_LIMIT_S = 10.0  # a worker that takes longer for one turn of its loop hangs
 RECORD_FOLDER = "record"
 
@@ -89,7 +92,11 @@ class Stream:
 
 
 class Worker:
-    """Takes the messages of all its cameras, one after the other, and makes events of them."""
+    """Takes the messages of all its cameras, one after the other, and makes events of them.
+
+    With a `recognition` thread, micro-expressions of live cameras wait for it, and frames don't wait for them:
+    `collect` publishes what it has answered.
+    """
 
     def __init__(
         self,
@@ -98,7 +105,7 @@ class Worker:
         recogniser: Recogniser,
         ledger: EventLedger,
         metrics: WorkerMetrics,
-        model: Model,
+        recognition: RecognitionThread | None = None,
         run_folder: Path | None = None,
         record: bool = False,
     ) -> None:
@@ -106,14 +113,24 @@ class Worker:
         self._recogniser = recogniser
         self._ledger = ledger
         self._metrics = metrics
-        self._model = model
         self._run_folder = run_folder
         self._record = record
         self._streams: dict[str, Stream] = {}
         self._status_ns: dict[str, int] = {}
+        self._recognition = recognition
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the network is at work."""
+        return self._recognition is not None and self._recognition.waiting > 0
+
+    def collect(self) -> None:
+        """Write down and publish what the network has answered."""
+        if self._recognition is not None:
+            self._publish(self._recognition.done())
 
     def handle(self, message: Message) -> None:
-        """One message of a camera, as far as it goes: afterwards all that follows from it is safe."""
+        """One message of a camera, as far as it goes: what needs no answer of the thread is safe afterwards."""
         match message:
             case Hello():
                 self._hello(message)
@@ -128,7 +145,19 @@ class Worker:
             _, stream = self._streams.popitem()
             self._abandon(stream, resumes=stream.hello.lossless)
 
+    def _finish(self) -> None:
+        """Wait for the network: what was found before comes before what follows."""
+        if self._recognition is not None:
+            self._publish(self._recognition.finish())
+
+    def _publish(self, recognised: Iterable[Recognised]) -> None:
+        for one in recognised:
+            event = self._ledger.record(one.event, trigger_ns=one.trigger_ns)
+            if event is not None:
+                self._metrics.event(event)
+
     def _hello(self, hello: Hello) -> None:
+        self._finish()  # what an earlier stream left behind comes before the ledger opens anew
         before = self._streams.pop(hello.camera, None)
         if before is not None:
             self._abandon(before, resumes=before.hello.lossless and before.hello.session == hello.session)
@@ -156,6 +185,7 @@ class Worker:
                 quality=("interrupted",),
             )
             self._settle(stream, stream.spotter.finish(end), None)
+            self._finish()
 
     def _frame(self, frame: AlignedFrame) -> None:
         stream = self._streams.get(frame.camera)
@@ -177,6 +207,7 @@ class Worker:
         if stream is None:
             return
         self._settle(stream, stream.spotter.finish(end), stream.last)
+        self._finish()
         if stream.recorder:
             stream.recorder.close(end)
         self._metrics.camera_up(end.camera, False)
@@ -187,17 +218,19 @@ class Worker:
 
     def _settle(self, stream: Stream, candidates: list[Candidate], trigger: AlignedFrame | None) -> None:
         """Recognise, write down, publish. `trigger` is the frame that brought them: latency counts from its capture."""
+        live = not stream.hello.lossless
         trigger_ns = None
-        if trigger is not None and not stream.hello.lossless and trigger.clock == clock.clock_id():
+        if trigger is not None and live and trigger.clock == clock.clock_id():
             trigger_ns = trigger.moment.t_ns
         for candidate in candidates:
             if stream.recorder:
                 stream.recorder.candidate(candidate)
+            if live and self._recognition is not None and self._recogniser.asks(candidate):
+                self._recognition.submit(Waiting(candidate=candidate, trigger_ns=trigger_ns))
+                continue
             with timed(self._metrics.stage, "recognise"):
-                content = self._recogniser.push(candidate)
-            event = self._ledger.record(content, trigger_ns=trigger_ns)
-            if event is not None:
-                self._metrics.event(event)
+                event = self._recogniser.push(candidate)
+            self._publish([Recognised(event=event, trigger_ns=trigger_ns)])
 
     def _tell(self, stream: Stream, *, ended: bool = False) -> None:
         status = stream.status(dropped=self._metrics.dropped_frames(stream.hello.camera), ended=ended)
@@ -214,7 +247,7 @@ class Worker:
             faces=len(stream.tracks),
             duration_ns=stream.duration_ns,
             quality=tuple(sorted({*stream.hello.quality, *end.quality})),
-            model=self._model,
+            model=self._recogniser.model,
         )
 
 
@@ -236,6 +269,7 @@ def serve(
     def turn(timeout_s: float) -> Message | None:
         message = receiver.receive(timeout_s)
         publisher.poll()
+        worker.collect()
         if message is None:
             return None
         if isinstance(message, AlignedFrame):
@@ -247,7 +281,7 @@ def serve(
 
     while not stop:
         heartbeat.beat()
-        if isinstance(turn(RECEIVE_TIMEOUT_S), EndOfStream) and once:
+        if isinstance(turn(COLLECT_TIMEOUT_S if worker.waiting else RECEIVE_TIMEOUT_S), EndOfStream) and once:
             return
     last_ns = clock.monotonic_ns() + LAST_NS
     while clock.monotonic_ns() < last_ns and turn(0) is not None:
@@ -288,8 +322,9 @@ def run_worker(
             )
         )
         log.info("metrics at http://%s:%d/metrics", config.metrics.host, server.port)
-        model = Model(name=predictor.name, weights=predictor.weights, backend=predictor.backend)
-        metrics.backend(model)
+        log.info("backend %s", predictor.why)
+        recogniser = Recogniser(predictor, on_failure=None if lossless else metrics.backend_failed)
+        metrics.backend(recogniser.model)
         events = config.events
         path = Path(events.journal)
         journal = stack.enter_context(Journal(path))
@@ -298,14 +333,18 @@ def run_worker(
         )
         stack.enter_context(ReplaySocket(path, events.journal_endpoint, insecure=events.insecure))
         predictor.warm_up()
+        recognition = None
+        if not lossless:
+            builds = EngineBuilds(predictor, config.model.weights) if predictor.wanted else None
+            recognition = stack.enter_context(RecognitionThread(recogniser, metrics, builds))
         receiver = stack.enter_context(open_receiver(config.transport, lossless=lossless, observer=metrics))
         ready.clear()
         worker = Worker(
             config,
-            recogniser=Recogniser(predictor),
+            recogniser=recogniser,
             ledger=EventLedger(journal, publisher, metrics.stage),
             metrics=metrics,
-            model=model,
+            recognition=recognition,
             run_folder=run_folder,
             record=record,
         )

@@ -269,6 +269,25 @@ def test_the_crop_is_the_middle_and_nothing_is_resized() -> None:
     np.testing.assert_array_equal(picture, whole[:, 8:-8, 8:-8])
 
 
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        Encoding(colours="uv_derivatives"),
+        Encoding(colours="hsv", centre=True, input_px=239),
+        Encoding(fusion="concat", input_px=240),
+        Encoding(centre=True, side_px=60, input_px=57),
+    ],
+    ids=lambda encoding: f"{encoding.colours}-{encoding.side}-{encoding.input_px}",
+)
+def test_painting_only_what_the_crop_keeps_changes_no_bit(encoding: Encoding) -> None:
+    """Against the whole picture, cropped afterwards: also where derivatives reach over the crop's edge."""
+    flow = bidirectional_flow(ONSET, APEX, OFFSET, encoding.fusion)  # type: ignore[arg-type]
+    if encoding.side != encoding.aligned_px:
+        flow = cv2.resize(flow, (encoding.side, encoding.side), interpolation=cv2.INTER_AREA)
+    whole = centre_crop(encode(flow, encoding), encoding.input_px)
+    np.testing.assert_array_equal(network_input(ONSET, APEX, OFFSET, encoding), whole)
+
+
 def test_a_crop_larger_than_the_picture_is_an_error() -> None:
     with pytest.raises(ImageError, match="smaller than the crop"):
         centre_crop(np.zeros((3, 200, 300), np.float32), 224)

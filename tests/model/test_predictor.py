@@ -15,8 +15,9 @@ import safetensors.torch
 import torch
 from safetensors import safe_open
 
-from bowam_model import create_model, load
-from bowam_model.errors import ImageError, OptionError, WeightsError
+from bowam_model import backends, create_model, load
+from bowam_model.backends import Kind, cpu
+from bowam_model.errors import BackendError, ImageError, OptionError, WeightsError
 from bowam_model.evaluation import tempered
 from bowam_model.flow import Encoding, network_input
 from bowam_model.labels import SHIPPED
@@ -119,6 +120,28 @@ def test_an_answer_does_not_depend_on_its_batch(tmp_path: Path) -> None:
     np.testing.assert_array_equal(predictor.predict_batch(TRIPLES[::-1]), together[::-1])
     np.testing.assert_array_equal(np.float32(list(predictor.predict(*TRIPLES[2]).values())), together[2])
     assert predictor.predict_batch(TRIPLES[:0]).shape == (0, 4)
+
+
+def test_several_are_answered_together_as_each_alone(tmp_path: Path) -> None:
+    """Their flows are computed side by side; not a bit changes."""
+    predictor = load(_saved(tmp_path))
+    together = predictor.predict_together([tuple(triple) for triple in TRIPLES])
+    assert together == [predictor.predict(*triple) for triple in TRIPLES]
+    assert predictor.predict_together([]) == []
+
+
+def test_a_backend_that_failed_is_followed_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The predictor stays the same; only what computes it changes, and both say so."""
+    kinds = {"first": Kind(missing=lambda: None, build=cpu.eager), "eager": backends.KINDS["eager"]}
+    monkeypatch.setattr(backends, "KINDS", kinds)
+    predictor = load(_saved(tmp_path), backend="auto")
+    before = predictor.predict(*TRIPLES[0])
+    assert (predictor.backend, predictor.why, predictor.refused) == ("first", "first", ())
+    predictor.fall_back("out of memory")
+    assert (predictor.backend, predictor.why) == ("eager", "eager; first: out of memory")
+    assert predictor.predict(*TRIPLES[0]) == before
+    with pytest.raises(BackendError, match="no backend is left"):
+        predictor.fall_back("it burns")
 
 
 def test_the_thread_count_is_the_predictors_own(tmp_path: Path) -> None:
@@ -241,7 +264,7 @@ def test_without_a_path_the_shipped_weights_are_meant(tmp_path: Path, monkeypatc
 
 def test_wrong_arguments_are_named(tmp_path: Path) -> None:
     path = _saved(tmp_path)
-    with pytest.raises(OptionError, match="unknown backend 'abacus': use one of eager"):
+    with pytest.raises(OptionError, match="unknown backend 'abacus': use one of auto, "):
         load(path, backend="abacus")
     with pytest.raises(OptionError, match="threads is 0"):
         load(path, threads=0)

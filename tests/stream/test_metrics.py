@@ -36,6 +36,7 @@ CONVENTIONS = {
     "bowam_journal_write_seconds",
     "bowam_build_info",
     "bowam_backend_info",
+    "bowam_backend_failures_total",
 }
 
 

@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -31,8 +32,18 @@ class FakePredictor:
     name, weights, backend = MODEL.name, MODEL.weights, MODEL.backend
     labels = ("negative", "none")
 
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
     def predict(self, onset: np.ndarray, apex: np.ndarray, offset: np.ndarray) -> dict[str, float]:
-        return {"negative": 0.9, "none": 0.1}
+        return self.predict_together([(onset, apex, offset)])[0]
+
+    def predict_together(self, triples: Sequence[tuple[np.ndarray, ...]]) -> list[dict[str, float]]:
+        self.batches.append(len(triples))
+        return [{"negative": 0.9, "none": 0.1} for _ in triples]
+
+    def fall_back(self, reason: str) -> None:
+        raise AssertionError(reason)
 
 
 class FakeSpotter:
@@ -99,15 +110,19 @@ def heard() -> Heard:
 
 
 @pytest.fixture
-def worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, heard: Heard):
+def predictor() -> FakePredictor:
+    return FakePredictor()
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, heard: Heard, predictor: FakePredictor):
     monkeypatch.setattr(working, "Spotter", FakeSpotter)
     with Journal(tmp_path / "journal.sqlite") as journal:
         yield working.Worker(
             Config(),
-            recogniser=Recogniser(FakePredictor()),
+            recogniser=Recogniser(predictor),
             ledger=EventLedger(journal, heard),
             metrics=WorkerMetrics(labels=FakePredictor.labels),
-            model=MODEL,
             run_folder=tmp_path,
         )
 

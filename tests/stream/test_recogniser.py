@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from bowam_model.errors import ModelError, WeightsError
+from bowam_model.errors import BackendError, ImageError, ModelError, WeightsError
 from bowam_stream.messages import Candidate, Event, Model, Moment, Triple
 from bowam_stream.worker import Recogniser
 
@@ -25,6 +25,22 @@ class Fake:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
+
+    def predict_together(self, triples):
+        return [self.predict(*triple) for triple in triples]
+
+
+class Falling(Fake):
+    """Backends with their ready answers, one after the other."""
+
+    def __init__(self, **answers) -> None:
+        (self.backend, answer), *self.left = answers.items()
+        super().__init__(answer)
+
+    def fall_back(self, reason):
+        if not self.left:
+            raise BackendError("no backend is left")
+        self.backend, self.answer = self.left.pop(0)
 
 
 def candidate(phase="final", kind="micro", **changes) -> Candidate:
@@ -142,3 +158,50 @@ def test_a_final_micro_without_crops_is_a_mistake_of_the_spotter():
     """It would otherwise pass for a macro."""
     with pytest.raises(ValueError, match="no triple"):
         Recogniser(Fake({"positive": 1.0})).push(candidate(triple=None))
+
+
+def test_several_candidates_are_recognised_together_in_their_order():
+    """What needs no network keeps its place among them."""
+    network = Fake({"positive": 1.0})
+    given = [candidate(event_id="a"), candidate("provisional", event_id="b"), candidate(event_id="c")]
+    events = Recogniser(network).push_all(given)
+    assert [(event.event_id, event.label) for event in events] == [("a", "positive"), ("b", None), ("c", "positive")]
+    assert len(network.asked) == 2
+    assert Recogniser(network).push_all([]) == []
+
+
+@pytest.mark.parametrize("wrong", [RuntimeError("out of memory"), {"positive": float("nan")}], ids=["raises", "nan"])
+def test_live_the_next_backend_recognises_what_a_failing_one_left(wrong):
+    """No event is lost; it names the backend that answered, and the metric hears of the one that did not."""
+    told = []
+    network = Falling(engine=wrong, compiled=RuntimeError("bad kernel"), eager={"positive": 1.0})
+    recogniser = Recogniser(network, on_failure=lambda failed, model: told.append((failed, model.backend)))
+    events = recogniser.push_all([candidate(event_id="a"), candidate(event_id="b")])
+    assert [(event.event_id, event.label, event.model.backend) for event in events] == [
+        ("a", "positive", "eager"),
+        ("b", "positive", "eager"),
+    ]
+    assert told == [("engine", "compiled"), ("compiled", "eager")]
+    assert recogniser.model.backend == "eager"
+
+
+def test_a_recording_ends_where_its_backend_fails():
+    """Its events must all come from one backend."""
+    network = Falling(engine=RuntimeError("out of memory"), eager={"positive": 1.0})
+    with pytest.raises(ModelError, match="backend engine failed on event e"):
+        Recogniser(network).push(candidate())
+    assert network.backend == "engine"
+
+
+def test_when_the_last_backend_fails_that_is_an_error():
+    """A worker without a network must not pretend to recognise."""
+    with pytest.raises(BackendError, match="no backend is left"):
+        Recogniser(Falling(eager=RuntimeError("bad kernel")), on_failure=lambda failed, model: None).push(candidate())
+
+
+def test_a_picture_that_is_wrong_is_no_reason_to_change_the_backend():
+    """The next one would see the same picture."""
+    network = Falling(engine=ImageError("too small"), eager={"positive": 1.0})
+    with pytest.raises(ImageError):
+        Recogniser(network, on_failure=lambda failed, model: None).push(candidate())
+    assert network.backend == "engine"

@@ -54,12 +54,19 @@ def _paint(field_B2HW: Tensor, encoding: Encoding) -> Tensor:
         return scaled
     if encoding.colours == "hsv":
         return _hsv(scaled)
-    (u_y, v_y), (u_x, v_x) = (d.unbind(1) for d in torch.gradient(field_B2HW, dim=(2, 3)))
+    (u_y, v_y), (u_x, v_x) = (_slope(field_B2HW, dim).unbind(1) for dim in (2, 3))
     strain = torch.sqrt(u_x**2 + v_y**2 + 2 * ((u_y + v_x) / 2) ** 2)
     derivatives = [strain]
     if encoding.colours == "uv_derivatives":
         derivatives += [u_x + v_y, v_x - u_y, u_x - v_y, u_y + v_x]
     return torch.cat([scaled, torch.stack(derivatives, dim=1)], dim=1)
+
+
+def _slope(maps: Tensor, dim: int) -> Tensor:
+    """Central differences, as NumPy's gradient has them. `torch.gradient` fixes the size of the batch on export."""
+    first, last = maps.narrow(dim, 0, 2).diff(dim=dim), maps.narrow(dim, -2, 2).diff(dim=dim)
+    size = maps.shape[dim] - 2
+    return torch.cat([first, (maps.narrow(dim, 2, size) - maps.narrow(dim, 0, size)) / 2, last], dim)
 
 
 def _hsv(scaled_B2HW: Tensor) -> Tensor:
