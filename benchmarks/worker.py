@@ -17,6 +17,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import chain, pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,6 @@ SETTLE_S = 4.0  # of playing before the window: noise of every face is known, me
 SLICES, SLICE_S = 6, 2.5  # of the window; two slices are a third of it
 READY_S = 60.0
 TICKS_HZ = os.sysconf("SC_CLK_TCK")
-TARGETS = {16: "none lost", 3: "none lost"}
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +49,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     cpu_s: float
     publisher_cpu_s: float
+    busy_s: float  # of all processes of the machine
     received: float
     dropped: Counter[str]  # reason -> frames
     age_s: float  # summed over the frames received
@@ -71,11 +72,11 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
     def per_slice(self, what: str) -> list[float]:
         """Growth of one number from slice to slice."""
-        return [getattr(b, what) - getattr(a, what) for a, b in zip(self.readings, self.readings[1:], strict=False)]
+        return [getattr(b, what) - getattr(a, what) for a, b in pairwise(self.readings)]
 
-    @property
-    def cores(self) -> list[float]:
-        return [used / took for used, took in zip(self.per_slice("cpu_s"), self.per_slice("at_s"), strict=True)]
+    def cores(self, what: str) -> list[float]:
+        """CPU seconds per second: `cpu_s` of the worker, `publisher_cpu_s`, or `busy_s` of the machine."""
+        return [used / took for used, took in zip(self.per_slice(what), self.per_slice("at_s"), strict=True)]
 
     @property
     def frame_cost(self) -> list[float]:
@@ -103,7 +104,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     def thirds(self, values: list[list[float]]) -> list[float]:
         """Median of each third of the window; nan where nothing fell into it."""
         size = SLICES // 3
-        pools = [sum(values[k : k + size], []) for k in range(0, SLICES, size)]
+        pools = [list(chain(*values[k : k + size])) for k in range(0, SLICES, size)]
         return [statistics.median(pool) if pool else float("nan") for pool in pools]
 
 
@@ -193,6 +194,13 @@ def cpu_s(pid: int) -> float:
     return (int(words[11]) + int(words[12])) / TICKS_HZ
 
 
+def busy_s() -> float:
+    """CPU time that all processes of the machine have used."""
+    words = Path("/proc/stat").read_text().splitlines()[0].split()
+    user, nice, system = (int(words[k]) for k in (1, 2, 3))
+    return (user + nice + system) / TICKS_HZ
+
+
 def scrape(port: int) -> dict[str, list[Any]]:
     """Samples of the worker's metrics by their names."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
@@ -206,7 +214,7 @@ def scrape(port: int) -> dict[str, list[Any]]:
 
 def read(port: int, worker: int, other: int) -> Reading:
     """The numbers now."""
-    at_s, used, used_by_other = time.perf_counter(), cpu_s(worker), cpu_s(other)
+    at_s, used, used_by_other, busy = time.perf_counter(), cpu_s(worker), cpu_s(other), busy_s()
     samples = scrape(port)
 
     def total(name: str, label: str) -> Counter[str]:
@@ -219,6 +227,7 @@ def read(port: int, worker: int, other: int) -> Reading:
     return Reading(
         cpu_s=used,
         publisher_cpu_s=used_by_other,
+        busy_s=busy,
         received=sum(total("bowam_frames_received_total", "camera").values()),
         dropped=total("bowam_frames_dropped_total", "reason"),
         age_s=sum(total("bowam_frame_age_seconds_sum", "camera").values()),
@@ -312,7 +321,7 @@ def step(pipe: Connection, other: int, rate_hz: float, cameras: int) -> Step:
         cameras=cameras,
         rate_hz=rate_hz,
         readings=readings,
-        latencies=[[ms for at, ms in arrivals if a <= at < b] for a, b in zip(edges, edges[1:], strict=False)],
+        latencies=[[ms for at, ms in arrivals if a <= at < b] for a, b in pairwise(edges)],
         bare_s=bare_s,
         sent=sent,
         unaccounted=unaccounted,
@@ -328,7 +337,7 @@ def rows_of(result: Step, *, beyond: bool) -> list[Row]:
     window = round(sum(result.dropped.values()) + sum(result.per_slice("received")))
     one = Spread.of
     rows = [
-        Row(what=f"{head}: cores of the worker", value=one(result.cores), unit=""),
+        Row(what=f"{head}: cores of the worker", value=one(result.cores("cpu_s")), unit=""),
         Row(what=f"{head}: CPU per frame over the spotter alone", value=one(result.frame_cost), unit="x"),
         Row(
             what=f"{head}: dropped of {window} ({lost})",
@@ -338,13 +347,15 @@ def rows_of(result: Step, *, beyond: bool) -> list[Row]:
         ),
         Row(what=f"{head}: mean age of a frame at the spotter", value=one(result.ages_ms), unit="ms"),
     ]
-    if arrived := sum(result.latencies, []):
+    if arrived := list(chain(*result.latencies)):
         rows.append(
             Row(what=f"{head}: deciding frame to subscriber, {len(arrived)} events", value=one(arrived), unit="ms")
         )
     if goal or beyond:
-        used = [a / b for a, b in zip(result.per_slice("publisher_cpu_s"), result.per_slice("at_s"), strict=True)]
+        ours, used, busy = (result.cores(what) for what in ("cpu_s", "publisher_cpu_s", "busy_s"))
+        others = [all_of_it - a - b for all_of_it, a, b in zip(busy, ours, used, strict=True)]
         rows.append(Row(what=f"{head}: cores of the publisher", value=one(used), unit=""))
+        rows.append(Row(what=f"{head}: cores of everything else on the machine", value=one(others), unit=""))
         rows.append(Row(what=f"{head}: latest frame of the publisher", value=one([result.lateness_ms]), unit="ms"))
         ages = result.thirds([[age] for age in result.ages_ms])
         thirds = zip(("first", "second", "last"), ages, result.thirds(result.latencies), strict=True)
@@ -384,14 +395,14 @@ def run() -> None:
             for cameras in counts:
                 result = step(near, other.pid, rate_hz, cameras)
                 beyond = bool(result.dropped)
-                print(f"  {cameras} x {rate_hz:.0f} fps: {Spread.of(result.cores)} cores", file=sys.stderr)
+                print(f"  {cameras} x {rate_hz:.0f} fps: {Spread.of(result.cores('cpu_s'))} cores", file=sys.stderr)
                 rows += rows_of(result, beyond=beyond)
                 if saturated:
                     break
                 saturated = cameras if beyond else 0
             seconds, clips = CLIPS[rate_hz]
             notes.append(
-                f"{rate_hz:.0f} fps: {clips} clips of {seconds:.0f} s, the spotter alone {bare_s * 1e3:.2f} ms per frame"
+                f"{rate_hz:.0f} fps: {clips} clips of {seconds:.0f} s, spotter alone {bare_s * 1e3:.2f} ms per frame"
             )
         near.send("end")
     finally:
