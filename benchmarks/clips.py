@@ -34,7 +34,7 @@ def numbered(images: tuple[np.ndarray, ...], rate_hz: float) -> Iterator[Frame]:
         yield Frame(moment=Moment(frame=index, t_ns=round(index * 1e9 / rate_hz)), image=image)
 
 
-def clip(folder: Path, rate_hz: float, seconds: float) -> Path:
-    """The same as a file."""
-    make_clip(plan_clip(7, rate_hz=rate_hz, seconds=seconds, events=max(1, int(seconds / 3))), None, folder)
+def clip(folder: Path, rate_hz: float, seconds: float, every_s: float = 3.0) -> Path:
+    """The same as a file, a micro-expression every so often."""
+    make_clip(plan_clip(7, rate_hz=rate_hz, seconds=seconds, events=max(1, int(seconds / every_s))), None, folder)
     return folder / "clip.mp4"

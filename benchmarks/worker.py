@@ -6,17 +6,12 @@ A camera plays its clip forwards and backwards, so that it has no seam, and each
 
 import multiprocessing
 import os
-import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.request
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import chain, pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,23 +19,22 @@ from typing import Any
 
 import cv2
 import msgspec
-from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.clips import aligned_frames
-from benchmarks.latency import COMMAND, free_ports
 from benchmarks.measure import Row, Spread, report
+from benchmarks.processes import Numbers, Ports, running, until
 from bowam_stream import clock
 from bowam_stream.events import subscribe
 from bowam_stream.messages import AlignedFrame, EndOfStream, Hello, Moment
 from bowam_stream.spotting import Spotter, SpottingSettings
-from bowam_stream.transport import LiveSender, TransportSettings
+from bowam_stream.transport import TransportSettings
+from bowam_stream.transport.live import LiveSender
 
 CURVES = {30.0: (1, 2, 4, 8, 16, 24, 32, 40, 48, 64), 200.0: (1, 2, 3, 4, 5, 6, 8, 10, 12)}  # cameras by frame rate
 GOALS = {30.0: 16, 200.0: 3}  # cameras without a dropped frame on two cores
 CLIPS = {30.0: (12.0, 4), 200.0: (5.0, 2)}  # seconds and number of the clips
 SETTLE_S = 4.0  # of playing before the window: noise of every face is known, memory is warm
 SLICES, SLICE_S = 6, 2.5  # of the window; two slices are a third of it
-READY_S = 60.0
 TICKS_HZ = os.sysconf("SC_CLK_TCK")
 
 
@@ -51,10 +45,10 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     publisher_cpu_s: float
     busy_s: float  # of all processes of the machine
     received: float
-    dropped: Counter[str]  # reason -> frames
+    dropped: dict[str, float]  # reason -> frames
     age_s: float  # summed over the frames received
-    ages: Counter[float]  # upper edge in s -> frames up to that age
-    stages_s: Counter[str]  # stage -> seconds spent in it
+    ages: dict[float, float]  # upper edge in s -> frames up to that age
+    stages_s: dict[str, float]  # stage -> seconds spent in it
     at_s: float
 
 
@@ -69,6 +63,11 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     sent: int  # in the whole run, settling included
     unaccounted: int  # of them, neither received nor counted as dropped
     lateness_ms: float  # how late the publisher was at worst
+
+    def growth(self, what: str) -> dict[Any, float]:
+        """Growth of numbers by their keys over the window."""
+        first, last = (getattr(self.readings[k], what) for k in (0, -1))
+        return {key: value - first.get(key, 0) for key, value in last.items()}
 
     def per_slice(self, what: str) -> list[float]:
         """Growth of one number from slice to slice."""
@@ -85,8 +84,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         return [used / max(frames, 1) / self.bare_s for used, frames in pairs]
 
     @property
-    def dropped(self) -> Counter[str]:
-        return self.readings[-1].dropped - self.readings[0].dropped
+    def dropped(self) -> dict[str, float]:
+        """Frames lost in the window, by reason; none that is 0."""
+        return {reason: frames for reason, frames in self.growth("dropped").items() if frames}
 
     @property
     def ages_ms(self) -> list[float]:
@@ -97,7 +97,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def oldest_ms(self) -> float:
         """No frame was older: the edge of the last bucket of the histogram that was used."""
-        seen = self.readings[-1].ages - self.readings[0].ages
+        seen = self.growth("ages")
         most = max(seen.values())
         return min(edge for edge, frames in seen.items() if frames == most) * 1e3
 
@@ -201,75 +201,22 @@ def busy_s() -> float:
     return (user + nice + system) / TICKS_HZ
 
 
-def scrape(port: int) -> dict[str, list[Any]]:
-    """Samples of the worker's metrics by their names."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-        text = answer.read().decode()
-    samples: dict[str, list[Any]] = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            samples.setdefault(sample.name, []).append(sample)
-    return samples
-
-
 def read(port: int, worker: int, other: int) -> Reading:
     """The numbers now."""
     at_s, used, used_by_other, busy = time.perf_counter(), cpu_s(worker), cpu_s(other), busy_s()
-    samples = scrape(port)
-
-    def total(name: str, label: str) -> Counter[str]:
-        counts: Counter[str] = Counter()
-        for sample in samples.get(name, ()):
-            counts[sample.labels[label]] += sample.value
-        return counts
-
-    ages = total("bowam_frame_age_seconds_bucket", "le")
+    numbers = Numbers(port)
+    ages = numbers.by("bowam_frame_age_seconds_bucket", "le")
     return Reading(
         cpu_s=used,
         publisher_cpu_s=used_by_other,
         busy_s=busy,
-        received=sum(total("bowam_frames_received_total", "camera").values()),
-        dropped=total("bowam_frames_dropped_total", "reason"),
-        age_s=sum(total("bowam_frame_age_seconds_sum", "camera").values()),
-        ages=Counter({float(edge): frames for edge, frames in ages.items()}),
-        stages_s=total("bowam_stage_duration_seconds_sum", "stage"),
+        received=numbers.total("bowam_frames_received_total"),
+        dropped=numbers.by("bowam_frames_dropped_total", "reason"),
+        age_s=numbers.total("bowam_frame_age_seconds_sum"),
+        ages={float(edge): frames for edge, frames in ages.items()},
+        stages_s=numbers.by("bowam_stage_duration_seconds_sum", "stage"),
         at_s=at_s,
     )
-
-
-@contextmanager
-def running_worker(folder: Path, frames: list[str], ports: list[int]) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker process that serves events, journal and metrics at `ports`; ended when the block is left."""
-    events, journal, metrics = ports
-    settings = folder / "bowam.toml"
-    settings.write_text(
-        f"[transport]\nconnect = {frames}\n[events]\nendpoint = 'tcp://127.0.0.1:{events}'\n"
-        f"journal_endpoint = 'tcp://127.0.0.1:{journal}'\njournal = '{folder}/journal.sqlite'\n"
-        f"[metrics]\nworker_port = {metrics}\n"
-    )
-    worker = subprocess.Popen([*COMMAND, "worker", "--config", str(settings)], stderr=subprocess.DEVNULL)
-    try:
-        yield worker
-    finally:
-        worker.send_signal(signal.SIGINT)
-        worker.wait()
-
-
-def until(reached: Any, what: str) -> None:
-    """Wait until `reached()` is true. Raises TimeoutError."""
-    deadline = time.monotonic() + READY_S
-    while not reached():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what} took more than {READY_S:.0f} s")
-        time.sleep(0.05)
-
-
-def linked(port: int, count: int) -> bool:
-    """Whether the worker is there and connected to `count` captures."""
-    try:
-        return sum(sample.value for sample in scrape(port).get("bowam_link_up", ())) == count
-    except OSError:
-        return False
 
 
 def step(pipe: Connection, other: int, rate_hz: float, cameras: int) -> Step:
@@ -279,14 +226,14 @@ def step(pipe: Connection, other: int, rate_hz: float, cameras: int) -> Step:
     arrivals: list[tuple[float, float]] = []  # when, and latency in ms
     over = threading.Event()
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-        *captures, events, journal, metrics = free_ports(cameras + 3)
-        endpoints = [f"tcp://127.0.0.1:{port}" for port in captures]
-        pipe.send(("open", rate_hz, endpoints))
+        ports = Ports.free(cameras)
+        pipe.send(("open", rate_hz, [f"tcp://127.0.0.1:{port}" for port in ports.frames]))
         pipe.recv()
-        worker = stack.enter_context(running_worker(Path(name), endpoints, [events, journal, metrics])).pid
+        worker = stack.enter_context(running("worker", "--config", ports.write(Path(name)))).pid
 
         def listen() -> None:
-            with subscribe(f"tcp://127.0.0.1:{events}", journal=f"tcp://127.0.0.1:{journal}") as subscription:
+            topic, journal = f"tcp://127.0.0.1:{ports.events}", f"tcp://127.0.0.1:{ports.journal}"
+            with subscribe(topic, journal=journal) as subscription:
                 while not over.is_set():
                     if (event := subscription.receive(0.2)) is not None and event.delivery is not None:
                         travelled = (clock.utc_ns() - event.delivery.published_utc_ns) / clock.NS_PER_MS
@@ -297,19 +244,19 @@ def step(pipe: Connection, other: int, rate_hz: float, cameras: int) -> Step:
         listener.start()
         stack.callback(listener.join)
         stack.callback(over.set)
-        until(lambda: linked(metrics, cameras), "a worker's start")
+        until(lambda: Numbers(ports.worker).total("bowam_link_up") == cameras, "a worker's start")
         pipe.send(("play", rate_hz, SETTLE_S + SLICES * SLICE_S + 1))
         time.sleep(SETTLE_S)
-        readings = [read(metrics, worker, other)]
+        readings = [read(ports.worker, worker, other)]
         for _ in range(SLICES):
             time.sleep(max(0.0, readings[0].at_s + len(readings) * SLICE_S - time.perf_counter()))
-            readings.append(read(metrics, worker, other))
+            readings.append(read(ports.worker, worker, other))
         sent, lateness_ms = pipe.recv()
         pipe.send("close")
         pipe.recv()
 
         def taken() -> int:
-            now = read(metrics, worker, other)
+            now = read(ports.worker, worker, other)
             return round(now.received + sum(now.dropped.values()))
 
         deadline = time.monotonic() + 3
@@ -367,8 +314,7 @@ def rows_of(result: Step, *, beyond: bool) -> list[Row]:
         rows.append(Row(what=f"{head}: no frame taken was older than", value=one([result.oldest_ms]), unit="ms"))
     if goal:
         frames = result.readings[-1].received - result.readings[0].received
-        spent = result.readings[-1].stages_s - result.readings[0].stages_s
-        for stage, seconds in sorted(spent.items()):
+        for stage, seconds in sorted(result.growth("stages_s").items()):
             rows.append(Row(what=f"{head}: {stage}, per frame", value=one([seconds / frames * 1e3]), unit="ms"))
     rows.append(
         Row(
