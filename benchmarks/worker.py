@@ -1,7 +1,6 @@
 """A worker under load: one process, ever more cameras, until it can't keep up, and one step beyond.
 
-Frames are aligned before the clock starts and published live by one other process, each camera on a socket of its own.
-A camera plays its clip forwards and backwards, so that it has no seam, and each one starts elsewhere in it.
+One other process publishes ready frames, live, each camera on a socket of its own.
 """
 
 import multiprocessing
@@ -17,22 +16,17 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import cv2
 import msgspec
 
-from benchmarks.clips import aligned_frames
 from benchmarks.measure import Row, Spread, report
 from benchmarks.processes import Numbers, Ports, running, until
+from benchmarks.publisher import CLIPS, publisher
 from bowam_stream import clock
 from bowam_stream.events import subscribe
-from bowam_stream.messages import AlignedFrame, EndOfStream, Hello, Moment
-from bowam_stream.spotting import Spotter, SpottingSettings
 from bowam_stream.transport import TransportSettings
-from bowam_stream.transport.live import LiveSender
 
 CURVES = {30.0: (1, 2, 4, 8, 16, 24, 32, 40, 48, 64), 200.0: (1, 2, 3, 4, 5, 6, 8, 10, 12)}  # cameras by frame rate
 GOALS = {30.0: 16, 200.0: 3}  # cameras without a dropped frame on two cores
-CLIPS = {30.0: (12.0, 4), 200.0: (5.0, 2)}  # seconds and number of the clips
 SETTLE_S = 4.0  # of playing before the window: noise of every face is known, memory is warm
 SLICES, SLICE_S = 6, 2.5  # of the window; two slices are a third of it
 TICKS_HZ = os.sysconf("SC_CLK_TCK")
@@ -95,97 +89,16 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         return [age / max(frames, 1) * 1e3 for age, frames in pairs]
 
     @property
-    def oldest_ms(self) -> float:
-        """No frame was older: the edge of the last bucket of the histogram that was used."""
+    def stale(self) -> float:
+        """Frames that were older than a receiver lets them become: it looked just before."""
         seen = self.growth("ages")
-        most = max(seen.values())
-        return min(edge for edge, frames in seen.items() if frames == most) * 1e3
+        return seen[float("inf")] - seen[TransportSettings().max_age_ms / 1e3]
 
     def thirds(self, values: list[list[float]]) -> list[float]:
         """Median of each third of the window; nan where nothing fell into it."""
         size = SLICES // 3
         pools = [list(chain(*values[k : k + size])) for k in range(0, SLICES, size)]
         return [statistics.median(pool) if pool else float("nan") for pool in pools]
-
-
-class Camera:
-    """One camera of the publisher."""
-
-    def __init__(self, number: int, cameras: int, endpoint: str, rate_hz: float) -> None:
-        clips = ready_frames(rate_hz)
-        self._clip = clips[number % len(clips)]
-        self._first = number * len(self._clip) // cameras
-        self._name, self._rate_hz = f"cam{number:02d}", rate_hz
-        self._sender = LiveSender(TransportSettings(endpoint=endpoint))
-        self._seq = 0
-
-    def open(self) -> None:
-        self._sender.open(Hello(camera=self._name, session="bench", source="bench", rate_hz=self._rate_hz))
-
-    def send(self, t_ns: int) -> None:
-        """The next frame, captured at `t_ns`."""
-        last = len(self._clip) - 1
-        at = (self._first + self._seq) % (2 * last)
-        moment = Moment(frame=self._seq, t_ns=t_ns, utc_ns=clock.utc_ns() - clock.monotonic_ns() + t_ns)
-        ready = self._clip[at if at <= last else 2 * last - at]
-        self._sender.send(msgspec.structs.replace(ready, camera=self._name, seq=self._seq, moment=moment))
-        self._seq += 1
-
-    def close(self) -> None:
-        self._sender.close(EndOfStream(camera=self._name, session="bench", seq=self._seq, frames=self._seq))
-
-
-def ready_frames(rate_hz: float) -> list[tuple[AlignedFrame, ...]]:
-    """The aligned frames of each clip."""
-    seconds, count = CLIPS[rate_hz]
-    return [aligned_frames(rate_hz, seconds, seed)[1] for seed in range(7, 7 + count)]
-
-
-def bare_spotter(rate_hz: float) -> float:
-    """The bound: CPU seconds per frame of the spotter alone on one of the clips, nothing received, nothing told."""
-    frames = ready_frames(rate_hz)[0]
-    spotter = Spotter(SpottingSettings(), Hello(camera="cam00", session="bench", source="bench", rate_hz=rate_hz))
-    before = time.thread_time()
-    for frame in frames:
-        spotter.push(frame)
-    return (time.thread_time() - before) / len(frames)
-
-
-def publisher(pipe: Connection) -> None:
-    """The other process: does what it is told until the pipe ends."""
-    cv2.setNumThreads(1)
-    cameras: list[Camera] = []
-    while True:
-        match pipe.recv():
-            case ("bare", rate_hz):
-                pipe.send(bare_spotter(rate_hz))
-            case ("open", rate_hz, endpoints):
-                cameras = [Camera(k, len(endpoints), endpoint, rate_hz) for k, endpoint in enumerate(endpoints)]
-                for camera in cameras:
-                    camera.open()
-                pipe.send(None)
-            case ("play", rate_hz, seconds):
-                pipe.send(play(cameras, rate_hz, seconds))
-            case "close":
-                for camera in cameras:
-                    camera.close()
-                pipe.send(None)
-            case _:
-                return
-
-
-def play(cameras: list[Camera], rate_hz: float, seconds: float) -> tuple[int, float]:
-    """Send all cameras' frames, evenly spread over the frame time; how many, and how late the latest was, in ms."""
-    start_ns = clock.monotonic_ns() + clock.NS_PER_SECOND // 10
-    frames = round(seconds * rate_hz * len(cameras))
-    latest_ns = 0
-    for k in range(frames):
-        due_ns = start_ns + round(k * clock.NS_PER_SECOND / (rate_hz * len(cameras)))
-        while (wait_ns := due_ns - clock.monotonic_ns()) > 0:
-            time.sleep(wait_ns / clock.NS_PER_SECOND)
-        cameras[k % len(cameras)].send(due_ns)
-        latest_ns = max(latest_ns, clock.monotonic_ns() - due_ns)
-    return frames, latest_ns / clock.NS_PER_MS
 
 
 def cpu_s(pid: int) -> float:
@@ -282,9 +195,10 @@ def rows_of(result: Step, *, beyond: bool) -> list[Row]:
     goal = result.cameras == GOALS[result.rate_hz]
     lost = ", ".join(f"{reason} {frames:.0f}" for reason, frames in sorted(result.dropped.items())) or "none"
     window = round(sum(result.dropped.values()) + sum(result.per_slice("received")))
-    one = Spread.of
+    one, cores = Spread.of, result.cores("cpu_s")
     rows = [
-        Row(what=f"{head}: cores of the worker", value=one(result.cores("cpu_s")), unit=""),
+        Row(what=f"{head}: cores of the worker", value=one(cores), unit=""),
+        Row(what=f"{head}: cores per camera", value=one([used / result.cameras for used in cores]), unit=""),
         Row(what=f"{head}: CPU per frame over the spotter alone", value=one(result.frame_cost), unit="x"),
         Row(
             what=f"{head}: dropped of {window} ({lost})",
@@ -299,8 +213,8 @@ def rows_of(result: Step, *, beyond: bool) -> list[Row]:
             Row(what=f"{head}: deciding frame to subscriber, {len(arrived)} events", value=one(arrived), unit="ms")
         )
     if goal or beyond:
-        ours, used, busy = (result.cores(what) for what in ("cpu_s", "publisher_cpu_s", "busy_s"))
-        others = [all_of_it - a - b for all_of_it, a, b in zip(busy, ours, used, strict=True)]
+        used, busy = result.cores("publisher_cpu_s"), result.cores("busy_s")
+        others = [all_of_it - a - b for all_of_it, a, b in zip(busy, cores, used, strict=True)]
         rows.append(Row(what=f"{head}: cores of the publisher", value=one(used), unit=""))
         rows.append(Row(what=f"{head}: cores of everything else on the machine", value=one(others), unit=""))
         rows.append(Row(what=f"{head}: latest frame of the publisher", value=one([result.lateness_ms]), unit="ms"))
@@ -311,7 +225,8 @@ def rows_of(result: Step, *, beyond: bool) -> list[Row]:
             rows.append(
                 Row(what=f"{head}: {name} third, deciding frame to subscriber", value=one([latency]), unit="ms")
             )
-        rows.append(Row(what=f"{head}: no frame taken was older than", value=one([result.oldest_ms]), unit="ms"))
+        what = f"{head}: frames taken at more than {TransportSettings().max_age_ms} ms"
+        rows.append(Row(what=what, value=one([result.stale]), unit="", target="none, or on the point of it"))
     if goal:
         frames = result.readings[-1].received - result.readings[0].received
         for stage, seconds in sorted(result.growth("stages_s").items()):
