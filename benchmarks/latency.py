@@ -95,7 +95,7 @@ def rows_of(rate_hz: float) -> list[Row]:
             rows.append(Row(what=f"{head}: {figure}", value=Spread.of([value]), unit="ms", target=target))
         if waited := [a.waited for a in group if a.waited is not None]:
             rows.append(Row(what=f"{head}: the spotter's own waiting", value=Spread.of(waited), unit="ms"))
-    head = f"{rate_hz:.0f} fps, mean of a run of a stage"
+    head = f"{rate_hz:.0f} fps, mean of all runs of a stage"
     return rows + [Row(what=f"{head}: {name}", value=Spread.of([mean]), unit="ms") for name, mean in stages.items()]
 
 
