@@ -6,14 +6,14 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 RESULTS = Path(__file__).with_name("results")
-PACKAGES = ("torch", "numpy", "opencv-contrib-python", "mediapipe", "pyzmq", "av")
+PACKAGES = ("torch", "numpy", "opencv-contrib-python", "mediapipe", "openvino", "pyzmq", "av")
 
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,8 +78,15 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
         "python": platform.python_version(),
-        "packages": {package: version(package) for package in PACKAGES},
+        "packages": {package: _version(package) for package in PACKAGES},
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # a GPU machine needs no MediaPipe
+        return None
 
 
 def report(suite: str, rows: list[Row], notes: str = "") -> None:

@@ -15,13 +15,12 @@ import pytest
 import torch
 
 from bowam_model import create_model
+from bowam_model.backends import probes
 from bowam_model.backends.engines import ENGINES
 from bowam_model.export import TOLERANCE, compile_engine, export_graph
 from bowam_model.flow import Encoding
 from bowam_model.predictor import load
 from bowam_model.serving import ServingGraph
-from bowam_model.synthesis import load_identity
-from bowam_model.synthesis.triples import examples
 
 pytestmark = [pytest.mark.tensorrt, pytest.mark.system]  # fetches a wheel: `make test-system` runs it
 
@@ -94,18 +93,18 @@ def test_the_probe_sees_what_has_no_converter(tmp_path: Path, converters: Path) 
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", [name for name in ENGINES if name.startswith("tensorrt")])
 def test_an_engine_answers_as_eager_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """The real engine, stored where a worker looks for it, in a batch at its largest and one by one."""
+    """The real engine, stored where a worker looks for it, in batches of up to the largest and one by one."""
     if (reason := ENGINES[name].missing()) is not None:
         pytest.skip(reason)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     reference = load()
-    triples = np.stack([example.triple for example in examples(load_identity(), 4, seed=3)])
+    triples = probes(240)
     compile_engine(reference, ENGINES[name], triples)
     predictor = load(backend=name)
     assert predictor.backend == name
     expected = reference.predict_batch(triples)
-    many = predictor.predict_together([tuple(triple) for triple in np.tile(triples, (16, 1, 1, 1))])
-    found = np.array([list(answer.values()) for answer in many]).reshape(16, *expected.shape)
+    many = predictor.predict_together([tuple(triple) for triple in np.tile(triples, (25, 1, 1, 1))])
+    found = np.array([list(answer.values()) for answer in many]).reshape(25, *expected.shape)
     tolerance = TOLERANCE[ENGINES[name].precision]
     np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), atol=tolerance, rtol=0)
     np.testing.assert_allclose(predictor.predict_batch(triples), expected, atol=tolerance, rtol=0)

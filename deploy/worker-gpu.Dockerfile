@@ -1,0 +1,33 @@
+# A worker on an NVIDIA GPU. The vendor's image brings PyTorch, TensorRT and torch-tensorrt, which fit each other: pip
+# leaves them alone. Build from the top of the checkout:
+#
+#     docker build -f deploy/worker-gpu.Dockerfile -t bowam-worker-gpu .
+#     docker run --rm --gpus all --entrypoint bowam bowam-worker-gpu doctor
+#
+# Never built in development, where there was neither the image nor a GPU.
+ARG BASE=nvcr.io/nvidia/pytorch:26.06-py3
+FROM ${BASE}
+
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends libgl1 libglib2.0-0 \
+    && rm -rf /var/lib/apt/lists/*
+
+WORKDIR /opt/bowam
+COPY pyproject.toml README.md LICENSE ./
+COPY bowam_model bowam_model
+COPY bowam_stream bowam_stream
+RUN python -c "import torch; print('torch==' + torch.__version__)" > /tmp/kept.txt \
+    && pip install --no-cache-dir --constraint /tmp/kept.txt '.[synth]'
+
+# Journal, engines that were made for this GPU, and nothing else is written.
+RUN useradd --create-home --uid 10001 bowam && mkdir /data && chown bowam /data
+USER bowam
+WORKDIR /data
+VOLUME /data
+ENV XDG_CACHE_HOME=/data/cache
+
+EXPOSE 5556 5557 9102
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
+    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:9102/livez', timeout=2)"]
+ENTRYPOINT ["bowam"]
+CMD ["worker", "--config", "/data/bowam.toml"]
