@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bowam_model.cli.progress import progress
-from bowam_model.datasets.sample import Corpus, Finding
 
-if TYPE_CHECKING:  # both load cv2
+if TYPE_CHECKING:  # all of these load much, and are of no use to a help text
+    from bowam_model.datasets.sample import Corpus, Finding
     from bowam_model.learning import Examples
     from bowam_model.preparation import PreparationSettings, Prepared
 
@@ -42,7 +42,7 @@ def default_cache() -> Path:
 
 def open_corpus(
     name: str, root: Path, *, classes: str | None = None, images: str | None = None, sheet: Path | None = None
-) -> Corpus:
+) -> "Corpus":
     """The data set of that name as it lies on disk. Raises DatasetError, OptionError, MissingDependency."""
     from bowam_model.datasets.composite import load_composite
     from bowam_model.datasets.descriptions import describe
@@ -57,7 +57,7 @@ def open_corpus(
     return load_composite(root, listed=sheet) if name == "megc2019" else load_manifest(root)
 
 
-def prepare_corpus(corpus: Corpus, settings: "PreparationSettings", cache: Path | None, workers: int) -> "Prepared":
+def prepare_corpus(corpus: "Corpus", settings: "PreparationSettings", cache: Path | None, workers: int) -> "Prepared":
     """Its flows, made or from the cache, with a progress bar."""
     from bowam_model.preparation import prepare
 
@@ -96,7 +96,7 @@ def open_examples(
     return prepared.examples
 
 
-def told(findings: tuple[Finding, ...]) -> list[str]:
+def told(findings: "tuple[Finding, ...]") -> list[str]:
     """The lines that list findings, by what was done."""
     lines = []
     for action in ("kept", "repaired", "skipped", "missing"):

@@ -17,9 +17,9 @@ from bowam_model.cli.data import (
     prepare_corpus,
     told,
 )
-from bowam_model.datasets.sample import Corpus
 
-if TYPE_CHECKING:  # loads numpy
+if TYPE_CHECKING:
+    from bowam_model.datasets.sample import Corpus
     from bowam_model.learning import Examples
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -83,7 +83,7 @@ def contents(title: str, examples: "Examples") -> list[str]:
     ]
 
 
-def report(corpus: Corpus) -> list[str]:
+def report(corpus: "Corpus") -> list[str]:
     """The lines that `check` prints."""
     expected, labels = corpus.expected, corpus.labels()
     published = dict(expected.labels)

@@ -11,8 +11,7 @@ import sys
 
 from bowam_model.errors import ModelError
 from bowam_stream.errors import StreamError
-from bowam_stream.pipeline.stop import supervised
-from bowam_stream.pipeline.supervisor import CRASHED, ERROR_PREFIX, FAILED
+from bowam_stream.pipeline.stop import CRASHED, ERROR_PREFIX, FAILED, supervised
 
 INTERRUPTED = 130  # how typer ends on Ctrl-C where no verb took it in hand
 

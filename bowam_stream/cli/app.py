@@ -1,4 +1,4 @@
-"""The list of verbs. Each is imported here and does its heavy imports itself, when it runs."""
+"""The list of verbs. Each is loaded when it runs, and does its heavy imports then."""
 
 import os
 from typing import Annotated, Literal
@@ -6,19 +6,51 @@ from typing import Annotated, Literal
 import typer
 
 import bowam_stream
-from bowam_model.cli import COMMANDS, GROUPS
-from bowam_stream import logs
-from bowam_stream.cli.bench import bench
-from bowam_stream.cli.capture import capture
-from bowam_stream.cli.demo import demo
-from bowam_stream.cli.doctor import doctor
-from bowam_stream.cli.evaluate import app as evaluate
-from bowam_stream.cli.live import live
-from bowam_stream.cli.replay import replay
-from bowam_stream.cli.subscribe import subscribe
-from bowam_stream.cli.worker import worker
+from bowam_model.cli import VERBS
+from bowam_model.cli.lazy import Verb, group_of
+
+WATCH = (
+    Verb(
+        "demo",
+        "bowam_stream.cli.demo:demo",
+        "Make a clip, find its micro-expressions, and compare. Writes clip, truth, events, report and overlay.",
+    ),
+    Verb(
+        "replay",
+        "bowam_stream.cli.replay:replay",
+        "Find the micro-expressions of a recording. The same recording gives the same events, byte for byte.",
+    ),
+    Verb(
+        "live",
+        "bowam_stream.cli.live:live",
+        "Watch a camera until Ctrl-C. Others may subscribe to the events and scrape the metrics meanwhile.",
+    ),
+    Verb("subscribe", "bowam_stream.cli.subscribe:subscribe", "Print events as JSON lines; Ctrl-C ends."),
+)
+PIECES = (
+    Verb("capture", "bowam_stream.cli.capture:capture", "Decode one source, align its faces and publish them."),
+    Verb(
+        "worker",
+        "bowam_stream.cli.worker:worker",
+        "Spot, recognise, journal and publish, for one or many cameras.",
+    ),
+    Verb(
+        "doctor",
+        "bowam_stream.cli.doctor:doctor",
+        "Say what this machine has and what is missing. Exit status 1 if something must be mended.",
+    ),
+    Verb(
+        "bench",
+        "bowam_stream.cli.bench:bench",
+        "Measure on this machine, and print every figure beside what bounds it. Takes a while.",
+    ),
+)
+MODEL = tuple(
+    verb._replace(home="bowam_stream.cli.evaluate:app") if verb.name == "evaluate" else verb for verb in VERBS
+)
 
 app = typer.Typer(
+    cls=group_of({"Watch": WATCH, "The two processes": PIECES, "Model and data": MODEL}),
     name="bowam",
     no_args_is_help=True,
     add_completion=False,
@@ -27,17 +59,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="See facial micro-expressions in live video, the moment they happen.",
 )
-
-WATCH, PIECES, MODEL = "Watch", "The two processes", "Model and data"
-for panel, commands in (
-    (WATCH, (demo, replay, live, subscribe)),
-    (PIECES, (capture, worker, doctor, bench)),
-    (MODEL, COMMANDS),
-):
-    for command in commands:
-        app.command(rich_help_panel=panel)(command)
-for name, group in {**GROUPS, "evaluate": evaluate}.items():
-    app.add_typer(group, name=name, rich_help_panel=MODEL)
 
 
 def _version(asked: bool) -> None:
@@ -60,5 +81,7 @@ def options(
     ] = False,
 ) -> None:
     """Options before the verb."""
+    from bowam_stream import logs
+
     logs.configure(log_level, log_format)
     os.environ.update(BOWAM_LOG_LEVEL=log_level, BOWAM_LOG_FORMAT=log_format)  # for the processes that we start

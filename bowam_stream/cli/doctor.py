@@ -1,18 +1,16 @@
 """`bowam doctor`: what this machine has, what is missing, and what to do about it."""
 
-import importlib.metadata
-import importlib.util
 import os
 import platform
-import socket
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import typer
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class Finding:
     """One line of the examination."""
 
     what: str
@@ -57,6 +55,9 @@ def _opencv() -> Iterator[Finding]:
 
 
 def _capture() -> Iterator[Finding]:
+    import importlib.metadata
+    import importlib.util
+
     for package, need in (("mediapipe", "Face Mesh"), ("av", "video")):
         there = importlib.util.find_spec(package) is not None
         says = (
@@ -95,6 +96,8 @@ def _network() -> Iterator[Finding]:
 
 
 def _ports() -> Iterator[Finding]:
+    import socket
+
     for port, use in ((5555, "frames"), (5556, "events"), (5557, "journal"), (9101, "metrics"), (9102, "metrics")):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -109,6 +112,8 @@ def _ports() -> Iterator[Finding]:
 
 
 def _installed(package: str) -> bool:
+    import importlib.metadata
+
     try:
         importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""When a process should end: it was asked to, or the supervisor that started it is gone."""
+"""When a process should end: it was asked to, or the supervisor that started it is gone; and how it ends."""
 
 import os
 import signal
@@ -7,6 +7,9 @@ from types import FrameType
 
 SUPERVISOR_VARIABLE = "BOWAM_SUPERVISOR"
 """Process id of the supervisor, in the environment of the processes that it starts."""
+
+FAILED, CRASHED = 1, 70  # exit statuses: a person has to mend something, a bug; 70 is EX_SOFTWARE of sysexits.h
+ERROR_PREFIX = "bowam: "  # of the line that says why
 
 
 def supervised() -> bool:

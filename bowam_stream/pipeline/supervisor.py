@@ -17,13 +17,11 @@ from pathlib import Path
 import msgspec
 
 from bowam_stream.errors import ProcessFailed
-from bowam_stream.pipeline.stop import SUPERVISOR_VARIABLE
+from bowam_stream.pipeline.stop import ERROR_PREFIX, FAILED, SUPERVISOR_VARIABLE
 
 log = logging.getLogger(__name__)
 
-ERROR_PREFIX = "bowam: "
 CAPTURE, WORKER = "capture", "worker"  # what the processes are called
-FAILED, CRASHED = 1, 70  # exit statuses; 70 is EX_SOFTWARE of sysexits.h
 
 
 class RestartPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

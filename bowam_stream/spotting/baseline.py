@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from bowam_stream.spotting.medians import median
 from bowam_stream.spotting.regions import NAMES
 from bowam_stream.spotting.settings import SpottingSettings
 
@@ -27,7 +28,7 @@ class Baseline:
         """Median departure of each region (R,) over the last `span_ms`, in px."""
         count = min(self._count, round(span_ms / _SAMPLE_MS))
         last = self._kept[np.arange(self._count - count, self._count) % len(self._kept)]
-        return np.median(last, axis=0) if count else np.zeros(len(NAMES))
+        return median(last) if count else np.zeros(len(NAMES))
 
     def push(self, t_ms: float, lengths: np.ndarray) -> None:
         """Take in how far each region (R,) is from its reference, in px."""
@@ -39,6 +40,6 @@ class Baseline:
         if t_ms - self._renewed_ms >= _RENEW_MS:
             self._renewed_ms = t_ms
             # A length of two components of one sigma each has the median 1.177 sigma: 0.849 takes it back.
-            spread = 0.849 * np.median(self._kept[: self._count], axis=0)
+            spread = 0.849 * median(self._kept[: self._count])
             floor = self._settings.noise_prior_px if self.warming_up else self._settings.noise_floor_px
             self.sigma = np.maximum(spread, floor)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from bowam_stream.spotting import pulse
+from bowam_stream.spotting.medians import median
 from bowam_stream.spotting.pulse import Pulse
 from bowam_stream.spotting.settings import SpottingSettings
 from bowam_stream.spotting.trail import LIDS, Trail
@@ -25,7 +26,7 @@ class BlinkWatch:
         t = float(trail.t_ms[-1])
         if self._closed_ms is None:
             past = trail.rows[trail.since(t - _USUAL_MS) :, LIDS]
-            self._usual = float(np.median(past))
+            self._usual = float(median(past))
             if trail.rows[-1, LIDS] > (1.0 - self._settings.blink_closing) * self._usual:
                 return None
             self._closed_ms = t

@@ -16,6 +16,7 @@ import numpy as np
 from bowam_stream.messages import Candidate, Kind, Moment, Phase, event_id
 from bowam_stream.spotting.baseline import Baseline
 from bowam_stream.spotting.blinks import BlinkWatch
+from bowam_stream.spotting.medians import median
 from bowam_stream.spotting.pulse import Pulse
 from bowam_stream.spotting.reading import Reading, doubt, follow, reach, read_movement, settled, strength, unrest
 from bowam_stream.spotting.regions import EYES, MOUTH, NAMES, UPPER
@@ -252,7 +253,7 @@ class FaceMachine:
         first, last = self.trail.since(t - s.reference_ms[0]), self.trail.since(t - s.reference_ms[1])
         past = self.trail.rows[first : max(last, first + 1), POSITIONS]
         now = self.trail.rows[self.trail.since(t - _NOW_MS) :, POSITIONS].mean(axis=0)
-        return np.linalg.norm((now - np.median(past, axis=0)).reshape(-1, 2), axis=1)
+        return np.linalg.norm((now - median(past)).reshape(-1, 2), axis=1)
 
     def _remember(self, t: float, flaws: tuple[str, ...]) -> None:
         self.quality = words = (*flaws, "warming_up") if self._baseline.warming_up else flaws

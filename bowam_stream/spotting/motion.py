@@ -34,10 +34,17 @@ _KEY_MS = 400.0  # a key picture older than this is renewed when nothing is goin
 _HOLD_STEPS = 2  # of registration, when crops are laid over each other
 _MIDDLE = np.array([CROP_PX / 2, CROP_PX / 2])
 
-_ACROSS, _DOWN = (np.ascontiguousarray(field) for field in head_fields().transpose(1, 0, 2))  # each (cells, 6)
+
+def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.einsum("ck,cl->ckl", a, b).reshape(len(a), -1)
+
+
+_FIELDS = np.ascontiguousarray(head_fields().transpose(1, 0, 2))
+# float64 like all that is multiplied by them: NumPy would convert them anew in every product.
+_ACROSS, _DOWN = _FIELDS.astype(np.float64)  # each (cells, 6)
 # What each entry of a cell's normal equations adds to the head's, (cells, 36).
-_XX, _YY = (np.einsum("ck,cl->ckl", f, f).reshape(-1, 36) for f in (_ACROSS, _DOWN))
-_XY = (np.einsum("ck,cl->ckl", _ACROSS, _DOWN) + np.einsum("ck,cl->ckl", _DOWN, _ACROSS)).reshape(-1, 36)
+_XX, _YY = (_products(field, field).astype(np.float64) for field in _FIELDS)
+_XY = (_products(*_FIELDS) + _products(*_FIELDS[::-1])).astype(np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +62,13 @@ class Picture:
 class Windows:
     """Where to look on this face, for as long as its landmarks stay put."""
 
-    regions: np.ndarray  # float32 (R, cells)
-    rigid: np.ndarray  # float32 (cells,)
+    regions: np.ndarray  # float64 (R, cells)
+    rigid: np.ndarray  # float64 (cells,)
 
     @classmethod
     def on(cls, landmarks: np.ndarray) -> "Windows":
         regions, rigid = windows(landmarks)
-        return cls(regions / regions.sum(axis=1, keepdims=True), rigid)
+        return cls((regions / regions.sum(axis=1, keepdims=True)).astype(np.float64), rigid)
 
 
 def prepare(crop: np.ndarray) -> Picture:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bowam_stream.spotting.medians import median
+
 _FLANK = (0.25, 0.50)  # of the peak: levels where a flank is steep, so that noise hardly moves its crossings
 _TOP = 0.85  # of the peak: chords here and at half height point to the apex
 # Expressions rise and fall about like 0.5 (1 - cos(pi u)), which is at `level` where u = arccos(1 - 2 level) / pi.
@@ -22,7 +24,7 @@ class Pulse:
 
 def smooth(t: np.ndarray, x: np.ndarray, width: float) -> np.ndarray:
     """Weighted mean of the samples within about `width` on either side, edges repeated. x is (N, K)."""
-    n = round(width / float(np.median(np.diff(t)))) if len(t) > 2 else 0
+    n = round(width / float(median(np.diff(t)))) if len(t) > 2 else 0
     if n < 1:
         return x
     kernel = np.bartlett(2 * n + 3)[1:-1]

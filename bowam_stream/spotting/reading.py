@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bowam_stream.spotting import pulse
+from bowam_stream.spotting.medians import median
 from bowam_stream.spotting.pulse import Pulse
 from bowam_stream.spotting.regions import EYES, MOUTH, NAMES
 from bowam_stream.spotting.settings import SpottingSettings
@@ -180,7 +181,7 @@ def _rebounds(signal: np.ndarray, height: float) -> bool:
 
 def _closing(opening: np.ndarray, during: np.ndarray) -> float:
     """Share of the usual opening (median of all) that the eyes lost at their narrowest."""
-    return float(1.0 - opening[during].min() / max(float(np.median(opening)), 1e-3)) if during.any() else 0.0
+    return float(1.0 - opening[during].min() / max(float(median(opening)), 1e-3)) if during.any() else 0.0
 
 
 def _bow(t: np.ndarray, places: np.ndarray, during: np.ndarray) -> float:

@@ -39,6 +39,9 @@ RIGID = (168, 6, 197, 195, 5, 9, 151, 67, 297, 109, 338, 54, 284, 116, 345, 123,
 _EYE_OPENINGS = ((33, 133, 159, 145), (263, 362, 386, 374))  # outer and inner corner, upper and lower lid
 _WINDOW_PX = 11.0  # standard deviation of one point's window
 _EYE_MASK_PX = (26.0, 16.0)  # half axes of what a blink repaints, masked out of every region but the eyes
+_POINTS = np.array([*(point for points in REGIONS.values() for point in points), *RIGID])  # of every window, in turn
+_ENDS = np.cumsum([*(len(points) for points in REGIONS.values()), len(RIGID)])
+_SHARES = [slice(first, end) for first, end in zip((0, *_ENDS[:-1]), _ENDS, strict=True)]  # of each window in _POINTS
 
 
 def cell_centres() -> np.ndarray:
@@ -55,11 +58,13 @@ def windows(landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     eyes = np.zeros(len(CENTRES), np.float32)
     for outer, inner, upper, lower in _EYE_OPENINGS:
         middle = landmarks[[outer, inner, upper, lower]].mean(axis=0)
-        eyes = np.maximum(eyes, np.exp(-((((CENTRES - middle) / _EYE_MASK_PX) ** 2).sum(axis=1) ** 2)))
+        eyes = np.maximum(eyes, np.exp(-(_squared(middle[None], _EYE_MASK_PX)[0] ** 2)))
     kept = 1.0 - eyes
-    regions = np.stack([_window(landmarks[list(points)]) for points in REGIONS.values()])
-    regions[~EYES] *= kept
-    return regions, _window(landmarks[list(RIGID)]) * kept
+    around = np.exp(-_squared(landmarks[_POINTS]) / (2 * _WINDOW_PX**2))
+    *regions, rigid = (around[points].sum(axis=0).astype(np.float32) for points in _SHARES)
+    stacked = np.stack(regions)
+    stacked[~EYES] *= kept
+    return stacked, rigid * kept
 
 
 def eye_aspect_ratio(landmarks: np.ndarray) -> float:
@@ -86,6 +91,9 @@ def head_fields() -> np.ndarray:
     return np.stack([across, down], axis=1).astype(np.float32)
 
 
-def _window(points: np.ndarray) -> np.ndarray:
-    squared = ((CENTRES[None] - points[:, None]) ** 2).sum(axis=2)
-    return np.exp(-squared / (2 * _WINDOW_PX**2)).sum(axis=0).astype(np.float32)
+def _squared(points: np.ndarray, axes: tuple[float, float] | None = None) -> np.ndarray:
+    """Squared distance of every cell from points (N, 2), in px or, float64, in half axes: (N, cells)."""
+    across, down = CENTRES[:GRID, 0] - points[:, :1], CENTRES[::GRID, 1] - points[:, 1:]
+    if axes is not None:
+        across, down = across / np.array(axes[:1]), down / np.array(axes[1:])
+    return ((across**2)[:, None, :] + (down**2)[:, :, None]).reshape(len(points), -1)

@@ -8,6 +8,7 @@ import numpy as np
 from bowam_stream.clock import NS_PER_MS, NS_PER_SECOND
 from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Face, Hello
 from bowam_stream.spotting.machine import FaceMachine
+from bowam_stream.spotting.medians import median
 from bowam_stream.spotting.motion import Follower, common_alignment
 from bowam_stream.spotting.regions import NAMES, eye_aspect_ratio
 from bowam_stream.spotting.settings import SpottingSettings
@@ -126,7 +127,7 @@ class Spotter:
         last, self._last = self._last, frame
         rate_hz = self._hello.rate_hz
         if len(self._periods_ns) > _PERIODS // 4:
-            rate_hz = NS_PER_SECOND / max(float(np.median(self._periods_ns)), 1.0)
+            rate_hz = NS_PER_SECOND / max(float(median(np.array(self._periods_ns))), 1.0)
         if last is None:
             return 0, frame.seq > 0, rate_hz  # a worker that joins, or comes back, missed what was before
         step_ns = frame.moment.t_ns - last.moment.t_ns
