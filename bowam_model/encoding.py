@@ -71,7 +71,7 @@ def _slope(maps: Tensor, dim: int) -> Tensor:
 
 def _hsv(scaled_B2HW: Tensor) -> Tensor:
     u, v = scaled_B2HW.unbind(1)
-    value = torch.hypot(u, v).clamp(max=1)
+    value = torch.sqrt(u**2 + v**2).clamp(max=1)  # TensorRT has no hypot
     sixths = torch.atan2(v, u) * (3 / torch.pi)
     wheel = [torch.remainder(sixths + start, 6) for start in (5, 3, 1)]
     rgb = torch.stack([value - value * torch.minimum(k, 4 - k).clamp(0, 1) for k in wheel], dim=1)

@@ -161,7 +161,7 @@ class _Metrics:
 class CaptureMetrics(_Metrics):
     """Numbers of a capture process."""
 
-    stages = ("decode", "align", "publish")
+    stages = ("decode", "align", "cut", "publish")
     drops = (("grab", "queue_full"),)
 
     def __init__(self, cameras: Iterable[str] = ()) -> None:

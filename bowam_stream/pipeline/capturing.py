@@ -60,8 +60,9 @@ class Session:
         camera = self._hello.camera
         with Ahead(self._find(frames), give_up=give_up) as found:
             for frame, faces in found:
-                with timed(self._metrics.stage, "publish"):
+                with timed(self._metrics.stage, "cut"):
                     aligned = self._stage.cut(frame, faces)
+                with timed(self._metrics.stage, "publish"):
                     self._sender.send(aligned)
                 self._decoded = frame.moment.frame + 1
                 if self._had_face and not aligned.faces:
