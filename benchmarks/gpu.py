@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.measure import Row, Spread, in_turn, ratio, report
 from bowam_model import create_model, load
-from bowam_model.backends import Task, probes
+from bowam_model.backends import probes
 from bowam_model.backends.cpu import eager
 from bowam_model.backends.engines import ENGINES
 from bowam_model.encoding import encode_batch
@@ -60,14 +60,7 @@ def run() -> None:
 def _serving(name: str, predictor: Predictor, notes: list[str]) -> Iterator[Row]:
     """Triples to probabilities: eager on the GPU, and every engine that can be made here."""
     triples = np.resize(probes(predictor.encoding.aligned_px), (BATCH, 3, *2 * [predictor.encoding.aligned_px]))
-    task = Task(
-        network=predictor.network,
-        encoding=predictor.encoding,
-        temperature=predictor.temperature,
-        threads=1,
-        weights=predictor.weights,
-    )
-    on_cpu = eager(task)
+    on_cpu = eager(predictor.task)
     truth = on_cpu(triples[:ON_CPU])
     on_gpu = torch.from_numpy(triples).to(DEVICE)
     graph = ServingGraph(

@@ -18,6 +18,7 @@ from bowam_model import create_model, load
 from bowam_model.backends import Task, survey
 from bowam_model.backends.cpu import Forward, eager_network, openvino_network, pictures
 from bowam_model.errors import BackendError
+from bowam_model.farneback import Farneback
 from bowam_model.flow import Encoding, farneback, network_input
 from bowam_model.predictor import Predictor
 from bowam_model.synthesis import load_identity
@@ -58,13 +59,8 @@ def _small(predictors: dict[str, Predictor]) -> list[Row]:
     onset, apex, offset = (frames[k].faces[0].crop for k in (10, 20, 30))
     reference = predictors["eager"]
     picture = network_input(onset, apex, offset, reference.encoding)[None]
-    task = Task(
-        network=reference.network,
-        encoding=reference.encoding,
-        temperature=reference.temperature,
-        threads=1,
-        weights=reference.weights,
-    )
+    height, width = apex.shape
+    torch_flow, torch_faces = Farneback(height, width), [torch.from_numpy(face)[None] for face in (apex, onset)]
     pool = ThreadPoolExecutor(2)
 
     def repeated(work: Callable[[], object]) -> Callable[[], None]:
@@ -76,12 +72,13 @@ def _small(predictors: dict[str, Predictor]) -> list[Row]:
 
     sides: dict[str, Callable[[], object]] = {
         "flow": lambda: farneback(apex, onset),
+        "flow in PyTorch": lambda: torch_flow(*torch_faces),
         "flows": lambda: list(pool.map(farneback, (apex, apex), (onset, offset))),
         "input": lambda: network_input(onset, apex, offset, reference.encoding, threads=2),
     }
     for name, predictor in predictors.items():
         if name in NETWORKS:
-            sides[f"forward {name}"] = partial(NETWORKS[name](task), picture)
+            sides[f"forward {name}"] = partial(NETWORKS[name](reference.task), picture)
         sides[f"event {name}"] = partial(predictor.predict, onset, apex, offset)
     first = next(iter(predictors.values()))
     triples = [(onset, apex, offset)] * EVENTS_AT_ONCE
@@ -113,6 +110,11 @@ def _small(predictors: dict[str, Predictor]) -> list[Row]:
             value=ratio(times["forward eager"], times["flow"]),
             unit="x",
             target="at most 1",
+        ),
+        Row(
+            what="one flow in PyTorch over OpenCV's, one thread",
+            value=ratio(times["flow in PyTorch"], times["flow"]),
+            unit="x",
         ),
         Row(what="the two flows in parallel over one", value=ratio(times["flows"], times["flow"]), unit="x"),
         Row(what="flows and encoding over the flows alone", value=ratio(times["input"], times["flows"]), unit="x"),

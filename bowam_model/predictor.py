@@ -45,6 +45,7 @@ class Predictor:
         trained_on: people that the network has seen, "dataset/subject"; empty if the file does not say.
         card: what the file says about itself, Markdown.
         network: in evaluation mode.
+        task: what the backends compute.
     Raises:
         OptionError: the backend is unknown.
         BackendError: the backend can't run here.
@@ -71,10 +72,10 @@ class Predictor:
         self.trained_on = tuple(trained_on)
         self.card = card
         self.network = network.eval().requires_grad_(False)
-        self._backends = Backends(
-            backend,
-            Task(network=self.network, encoding=encoding, temperature=temperature, threads=threads, weights=weights),
+        self.task = Task(
+            network=self.network, encoding=encoding, temperature=temperature, threads=threads, weights=weights
         )
+        self._backends = Backends(backend, self.task)
 
     @property
     def backend(self) -> str:

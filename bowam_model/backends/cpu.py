@@ -123,9 +123,7 @@ def _graph(ov: Any, task: Task) -> Any:
     side_px = task.encoding.input_px
     example = torch.zeros(1, task.network.settings.in_channels, side_px, side_px)
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter(
-            "ignore"
-        )  # PyTorch calls its tracer old; its export takes ten times longer to the same graph
+        warnings.simplefilter("ignore")  # PyTorch calls its tracer old; its export takes far longer to the same graph
         graph = ov.convert_model(
             torch.jit.trace(task.network, example, check_trace=False), input=list(example.shape), example_input=example
         )

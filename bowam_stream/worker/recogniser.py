@@ -29,14 +29,10 @@ class Predictor(Protocol):
     @property
     def backend(self) -> str: ...
 
-    def predict(self, onset: np.ndarray, apex: np.ndarray, offset: np.ndarray) -> dict[str, float]:
-        """Probability of each label for three aligned crops, each uint8 (240, 240) grey."""
-        ...
-
     def predict_together(
         self, triples: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]
     ) -> Sequence[dict[str, float]]:
-        """The same for several at once."""
+        """Probability of each label for several onset, apex and offset crops, each uint8 (240, 240) grey."""
         ...
 
     def fall_back(self, reason: str) -> None:
@@ -141,10 +137,7 @@ class Recogniser:
         triples = [(c.triple.onset, c.triple.apex, c.triple.offset) for c in candidates if c.triple is not None]
         backend, names = self._predictor.backend, ", ".join(c.event_id for c in candidates)
         try:
-            if len(triples) > 1:
-                answers = list(self._predictor.predict_together(triples))
-            else:
-                answers = [self._predictor.predict(*triple) for triple in triples]
+            answers = self._predictor.predict_together(triples) if triples else []
         except ModelError:
             raise
         except Exception as error:  # whatever a backend's library raises
