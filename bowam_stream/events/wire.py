@@ -98,6 +98,8 @@ def read_request(data: bytes) -> Request:
 
 def read_page(parts: list[bytes]) -> tuple[PageHeader, list[bytes]]:
     """Read an answer: its header and the events' JSON. Raises TransportError, also where the request was refused."""
+    if not parts:
+        raise TransportError("an empty answer of the journal socket; is this the port of something else?")
     try:
         header = msgspec.json.decode(parts[0], type=PageHeader | Refusal)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
