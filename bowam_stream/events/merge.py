@@ -14,8 +14,10 @@ import msgspec
 from bowam_stream.errors import TransportError
 from bowam_stream.events.journal import PAGE_EVENTS
 from bowam_stream.events.schema import from_json
-from bowam_stream.events.wire import Request, read_message, read_page
+from bowam_stream.events.wire import MAX_CAMERAS, Request, read_message, read_page
 from bowam_stream.messages import Event
+
+MAX_JOURNALS = 16  # whose cursors are kept: a stranger may name any number
 
 
 class Merge:
@@ -47,10 +49,14 @@ class Merge:
         if header.journal != self.journal:  # the first one, or one that took its place and counts from 1 again
             start = _start(self._since, heads, self._wanted) if self.journal is None else {}
             self.journal = header.journal
-            self.cursor = self._cursors.setdefault(header.journal, start)
+            self.cursor = self._cursors.pop(header.journal, start)
+            self._cursors[header.journal] = self.cursor  # the last one now
+            while len(self._cursors) > MAX_JOURNALS:
+                del self._cursors[next(iter(self._cursors))]
             self.behind = any(seq > self.cursor.get(camera, 0) for camera, seq in heads.items())
             return []
-        events = [event for event in map(from_json, bodies) if self._take(event)]
+        said = [event for event in map(from_json, bodies) if event.seq <= heads.get(event.camera, 0)]
+        events = [event for event in said if self._take(event)]
         if not events and not header.complete:
             raise TransportError("the journal socket promises more events and sends none; is it of another version?")
         self.behind = not header.complete
@@ -62,7 +68,9 @@ class Merge:
         header = message.header
         if not self._wanted(header.camera):
             return []
-        if message.kind == "status":
+        if header.camera not in self.cursor and len(self.cursor) >= MAX_CAMERAS:
+            raise TransportError(f"a message of one more camera than the {MAX_CAMERAS} that a worker has")
+        if message.kind == "status" and (header.camera in self.status or len(self.status) < MAX_CAMERAS):
             self.status[header.camera] = message.body
         if header.journal != self.journal:  # of a new one, or late news of an old one: the journal socket knows
             self.behind = True

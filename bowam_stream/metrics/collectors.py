@@ -85,6 +85,7 @@ class _Metrics:
 
     stages: ClassVar[tuple[str, ...]] = ()
     drops: ClassVar[tuple[tuple[str, str], ...]] = ()  # (stage, reason) that start at zero
+    sockets: ClassVar[tuple[str, ...]] = ()  # on which strangers can say something
 
     def __init__(self) -> None:
         self.registry = Registry()
@@ -110,6 +111,14 @@ class _Metrics:
             registry=self.registry,
         )
         self._camera_up = self._camera_metric(Gauge, "bowam_camera_up", "1 while the camera delivers.")
+        self._refused_messages = Counter(
+            "bowam_messages_refused",
+            "What strangers sent to a socket of this process and was refused.",
+            ["socket"],
+            registry=self.registry,
+        )
+        for socket in self.sockets:
+            self._refused_messages.labels(socket)
 
     def add_camera(self, camera: str) -> None:
         """Make the series of `camera`, at zero."""
@@ -118,6 +127,10 @@ class _Metrics:
     def stage(self, timing: StageTiming) -> None:
         """The hook for `timed`."""
         self._stage.labels(timing.stage).observe(timing.duration_ns / NS_PER_SECOND)
+
+    def refusing(self, socket: str) -> Callable[[], None]:
+        """Counts what is refused on one socket."""
+        return self._refused_messages.labels(socket).inc
 
     def dropped(self, camera: str, stage: str, reason: str, count: int = 1) -> None:
         """`count` frames of `camera` were lost."""
@@ -163,6 +176,7 @@ class CaptureMetrics(_Metrics):
 
     stages = ("decode", "align", "cut", "publish")
     drops = (("grab", "queue_full"),)
+    sockets = ("frames", "metrics")
 
     def __init__(self, cameras: Iterable[str] = ()) -> None:
         super().__init__()
@@ -204,6 +218,7 @@ class WorkerMetrics(_Metrics):
 
     stages = ("spot", "recognise", "journal", "publish")
     drops = RECEIVER_DROPS
+    sockets = ("events", "journal", "metrics")
 
     def __init__(self, cameras: Iterable[str] = (), labels: Iterable[str] = ()) -> None:
         super().__init__()

@@ -245,11 +245,25 @@ def run_capture(
     lossless = not (source.live or as_live)
     metrics = CaptureMetrics([camera])
     with ExitStack() as stack:
-        sender = stack.enter_context(open_sender(config.transport, lossless=lossless, cancelled=lambda: bool(stop)))
+        sender = stack.enter_context(
+            open_sender(
+                config.transport,
+                lossless=lossless,
+                cancelled=lambda: bool(stop),
+                refused=metrics.refusing("frames"),
+            )
+        )
         capture = Capture(source, config, camera=camera, lossless=lossless, sender=sender, metrics=metrics, stop=stop)
         host, port = config.metrics.host, config.metrics.capture_port
         server = stack.enter_context(
-            MetricsServer(metrics, host=host, port=port, alive=capture.alive, ready=capture.ready)
+            MetricsServer(
+                metrics,
+                host=host,
+                port=port,
+                alive=capture.alive,
+                ready=capture.ready,
+                refused=metrics.refusing("metrics"),
+            )
         )
         log.info("%s: metrics at http://%s:%d/metrics", camera, host, server.port)
         if source.live:

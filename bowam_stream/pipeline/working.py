@@ -319,6 +319,7 @@ def run_worker(
                 port=config.metrics.worker_port,
                 alive=heartbeat,
                 ready=lambda: ready[0] if ready else None,
+                refused=metrics.refusing("metrics"),
             )
         )
         log.info("metrics at http://%s:%d/metrics", config.metrics.host, server.port)
@@ -329,9 +330,17 @@ def run_worker(
         path = Path(events.journal)
         journal = stack.enter_context(Journal(path))
         publisher = stack.enter_context(
-            EventPublisher(events.endpoint, journal=journal.name, heads=journal.heads(), insecure=events.insecure)
+            EventPublisher(
+                events.endpoint,
+                journal=journal.name,
+                heads=journal.heads(),
+                insecure=events.insecure,
+                refused=metrics.refusing("events"),
+            )
         )
-        stack.enter_context(ReplaySocket(path, events.journal_endpoint, insecure=events.insecure))
+        stack.enter_context(
+            ReplaySocket(path, events.journal_endpoint, insecure=events.insecure, refused=metrics.refusing("journal"))
+        )
         predictor.warm_up()
         recognition = None
         if not lossless:

@@ -8,6 +8,7 @@ memory.py      both, without sockets                sockets.py     how every soc
 
 from collections.abc import Callable
 
+from bowam_stream.bounds import Refused, nobody_counts
 from bowam_stream.errors import ConfigError
 from bowam_stream.transport.codec import MAX_FACES, Message, decode, encode
 from bowam_stream.transport.interface import Cancelled, Drops, FrameReceiver, FrameSender, Observer, Rewind
@@ -35,13 +36,18 @@ __all__ = [
 
 
 def open_sender(
-    settings: TransportSettings, *, lossless: bool, cancelled: Callable[[], bool] = lambda: False
+    settings: TransportSettings,
+    *,
+    lossless: bool,
+    cancelled: Callable[[], bool] = lambda: False,
+    refused: Refused = nobody_counts,
 ) -> FrameSender:
     """Listen at `settings.endpoint`. Raises AddressInUse, or TransportError for an address that can't be used.
 
-    A lossless sender that waits for a worker asks `cancelled` about once a second, and raises Cancelled.
+    A lossless sender that waits for a worker asks `cancelled` about once a second, and raises Cancelled. `refused`
+    hears of every message of a stranger.
     """
-    return ReplaySender(settings, cancelled) if lossless else LiveSender(settings)
+    return ReplaySender(settings, cancelled, refused=refused) if lossless else LiveSender(settings, refused=refused)
 
 
 def open_receiver(settings: TransportSettings, *, lossless: bool, observer: Observer | None = None) -> FrameReceiver:

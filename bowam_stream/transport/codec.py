@@ -101,6 +101,8 @@ class EndHeader(_Header, frozen=True, kw_only=True, tag="bowam.end/1"):
     quality: Quality
 
 
+MAX_PARTS: Final = 2 + MAX_FACES * len(LAYOUT)  # of a message: topic, header, arrays
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(HelloHeader | FrameHeader | EndHeader)
 

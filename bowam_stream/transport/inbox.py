@@ -143,6 +143,10 @@ class Inbox:
         with self._changed:
             queue = self._queues.get(message.camera)
             if queue is None:
+                if not isinstance(message, Hello):  # of its frames, those before the first hello are of no use
+                    if isinstance(message, AlignedFrame):
+                        self._observer.dropped(message.camera, STAGE, NO_HELLO)
+                    return
                 if len(self._queues) >= MAX_CAMERAS:
                     self._observer.dropped(UNKNOWN_CAMERA, STAGE, REFUSED)
                     return

@@ -4,6 +4,7 @@ import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 from bowam_stream.addresses import parse
+from bowam_stream.bounds import HANDSHAKE_MS
 from bowam_stream.errors import TransportError
 from bowam_stream.transport.settings import TransportSettings
 
@@ -18,6 +19,7 @@ def new_socket(context: zmq.Context[Socket], kind: int, settings: TransportSetti
     for option, value in (
         (zmq.LINGER, 0),
         (zmq.MAXMSGSIZE, settings.max_message_bytes),
+        (zmq.HANDSHAKE_IVL, HANDSHAKE_MS),
         (zmq.HEARTBEAT_IVL, settings.heartbeat_ms),
         (zmq.HEARTBEAT_TIMEOUT, settings.heartbeat_timeout_ms),
         (zmq.HEARTBEAT_TTL, settings.heartbeat_timeout_ms),
