@@ -88,6 +88,7 @@ class EndOfStream(msgspec.Struct, frozen=True, kw_only=True):
     seq: int  # one past the last frame's
     frames: int  # decoded frames in all
     quality: tuple[str, ...] = ()  # what was only seen at the end, such as "truncated"
+    dropped: dict[str, int] = {}  # "stage/reason" -> decoded frames that never went out; frames = seq + all of these
 
 
 class Triple(msgspec.Struct, frozen=True, kw_only=True):

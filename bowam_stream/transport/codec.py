@@ -96,6 +96,7 @@ class EndHeader(_Header, frozen=True, kw_only=True, tag="bowam.end/1"):
     seq: Count
     frames: Count
     quality: Quality
+    dropped: Annotated[dict[Annotated[str, Meta(max_length=64)], Count], Meta(max_length=32)] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()
