@@ -238,6 +238,7 @@ class Capture:
             frames=self._source.frames,
             lossless=self._lossless,
             quality=self._source.quality,
+            consent=self._config.source.consent,
         )
         with Session(hello, self._config, self._sender, self._metrics, tally) as session:
             self._open = True
