@@ -9,6 +9,7 @@ What strangers sent is often part of it, so every message is made one short line
     │   └── AddressInUse  another process holds the port
     ├── JournalError      the event journal can't be opened, written or read
     ├── ReportError       a report, an overlay or the record behind them can't be written or read
+    ├── AuditFailed       a journal or a running system breaks a promise
     └── ProcessFailed     a supervised process ended with an error
 
 The command line prints the message and exits with status 1; it never prints a traceback for these.
@@ -48,11 +49,17 @@ class AddressInUse(TransportError):
 
 
 class JournalError(StreamError):
-    """The event journal can't be opened, written or read."""
+    """The event journal can't be opened, written or read. `passing`: it may work later, as with a full disk."""
+
+    passing = False
 
 
 class ReportError(StreamError):
     """A report, an overlay or the record behind them can't be written or read."""
+
+
+class AuditFailed(StreamError):
+    """A journal or a running system breaks a promise."""
 
 
 class ProcessFailed(StreamError):

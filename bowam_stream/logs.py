@@ -30,7 +30,20 @@ FLOOD_KINDS = 1000
 RECORD_CHARS = 10_000  # of a message; strangers' names are in it
 
 _context: contextvars.ContextVar[dict[str, str]] = contextvars.ContextVar("bowam_log_context")
+_everywhere: dict[str, str] = {}
 _plain = logging.Formatter()
+
+
+@contextlib.contextmanager
+def everywhere(**fields: str) -> Iterator[None]:
+    """Put `camera`, `session` or both on every record of this process inside the block, whatever thread it is from."""
+    before = dict(_everywhere)
+    _everywhere.update(fields)
+    try:
+        yield
+    finally:
+        _everywhere.clear()
+        _everywhere.update(before)
 
 
 @contextlib.contextmanager
@@ -74,7 +87,7 @@ class RecordFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if not self._flood.lets_through(record):
             return False
-        around = _context.get({})
+        around = {**_everywhere, **_context.get({})}
         for field in FIELDS:  # what the call gave with `extra` wins
             setattr(record, field, getattr(record, field, around.get(field, "")))
         record.msg, record.args = redact(record.getMessage())[:RECORD_CHARS], ()
