@@ -18,9 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
-from tests.fuzz.sockets import ATTACKS, SocketResult, attack
 
+from tests.fuzz.attacks import ATTACKS
 from tests.fuzz.own import Result
+from tests.fuzz.sockets import SocketResult, attack
 from tests.fuzz.targets import TARGETS
 
 RESULTS = Path("benchmarks/results/fuzz.json")
