@@ -2,6 +2,7 @@
 
     schema.py          how an event is written: canonical JSON, `bowam.event/1`
     journal.py         SQLite: what stands there is never lost and never said twice
+    purge.py           retention: the oldest go, and the journal says how far
     ledger.py          commit, publish, mark: the order that makes it true
     publisher.py       the event topic (PUB)
     replay_socket.py   the journal socket (ROUTER): what was missed
@@ -10,7 +11,7 @@
     subscriber.py      `subscribe`, for your own program
     asynchronous.py    the same for asyncio
 
-A worker uses the first five, in this order; a subscriber the last four.
+A worker uses what comes before wire.py, in this order (an operator purges); a subscriber the last four.
 """
 
 from bowam_stream.events.journal import Journal
