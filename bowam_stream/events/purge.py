@@ -128,8 +128,9 @@ def _forget_sessions(journal: Journal, before_utc_ns: int, cameras: Collection[s
 def _give_back(journal: Journal) -> None:
     """Hand free pages to the file system and empty the write-ahead log: small steps, so that a worker can write."""
     for _ in _while_falling(journal):
-        with journal._transaction():
-            journal._db.execute(f"PRAGMA incremental_vacuum({BATCH_PAGES})").fetchall()
+        with explained(journal.path):
+            # A script is run to its end; `execute` would take one step, and free one page.
+            journal._db.executescript(f"PRAGMA incremental_vacuum({BATCH_PAGES})")
         time.sleep(PAUSE_S)
     with explained(journal.path):
         journal._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # most of the work, in nobody's way
