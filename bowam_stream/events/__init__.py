@@ -10,8 +10,9 @@
     merge.py           topic and journal made one gapless story, without sockets
     subscriber.py      `subscribe`, for your own program
     asynchronous.py    the same for asyncio
+    file.py            a file of events that is its own cursor
 
-A worker uses what comes before wire.py, in this order (an operator purges); a subscriber the last four.
+A worker uses what comes before wire.py, in this order (an operator purges); a subscriber the rest.
 """
 
 from bowam_stream.events.journal import Journal

@@ -112,6 +112,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
     events: tuple[Event, ...]
     heads: dict[str, int]  # last seq of each camera
+    purged: dict[str, int]  # last seq of each camera that was purged
     complete: bool  # nothing more follows
 
 
@@ -286,11 +287,13 @@ class Journal:
             return dict(self._db.execute("SELECT camera, seq FROM cameras ORDER BY camera").fetchall())
 
     def purged(self) -> dict[str, int]:
-        """How far each camera was purged: its records begin right behind that seq."""
+        """How far cameras were purged: their records begin right behind that seq. The others begin with 1."""
         with explained(self.path):
             if self._version() < 2:
                 return {}
-            return dict(self._db.execute("SELECT camera, purged FROM cameras ORDER BY camera").fetchall())
+            return dict(
+                self._db.execute("SELECT camera, purged FROM cameras WHERE purged > 0 ORDER BY camera").fetchall()
+            )
 
     def page(self, since: Mapping[str, int], *, cameras: Iterable[str] | None = None, limit: int = PAGE_EVENTS) -> Page:
         """Up to `limit` events after the cursor `since` (camera -> last seq known), camera by camera, in order of seq.
@@ -299,7 +302,7 @@ class Journal:
         """
         events: list[Event] = []
         with self._transaction("DEFERRED"):
-            heads = self.heads()
+            heads, purged = self.heads(), self.purged()
             wanted = sorted(heads.keys() & set(cameras)) if cameras is not None else sorted(heads)
             behind = [camera for camera in wanted if heads[camera] > since.get(camera, 0)]
             for camera in behind:
@@ -307,7 +310,7 @@ class Journal:
                 events += self._select(
                     "WHERE camera = ? AND seq > ? ORDER BY seq LIMIT ?", camera, since.get(camera, 0), room
                 )
-        return Page(events=tuple(events[:limit]), heads=heads, complete=len(events) <= limit)
+        return Page(events=tuple(events[:limit]), heads=heads, purged=purged, complete=len(events) <= limit)
 
     def since(self, since: Mapping[str, int] | None = None, *, cameras: Iterable[str] | None = None) -> Iterator[Event]:
         """All events after the cursor `since`, camera by camera, in order of seq; memory stays bounded.
