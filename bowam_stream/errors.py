@@ -8,6 +8,7 @@
     ├── JournalError      the event journal can't be opened, written or read
     ├── EventFileError    a file of events can't be read, written or trusted
     ├── ReportError       a report, an overlay or the record behind them can't be written or read
+    ├── AuditFailed       a journal or a running system breaks a promise
     └── ProcessFailed     a supervised process ended with an error
 
 The command line prints the message and exits with status 1; it never prints a traceback for these.
@@ -35,7 +36,9 @@ class AddressInUse(TransportError):
 
 
 class JournalError(StreamError):
-    """The event journal can't be opened, written or read."""
+    """The event journal can't be opened, written or read. `passing`: it may work later, as with a full disk."""
+
+    passing = False
 
 
 class EventFileError(StreamError):
@@ -44,6 +47,10 @@ class EventFileError(StreamError):
 
 class ReportError(StreamError):
     """A report, an overlay or the record behind them can't be written or read."""
+
+
+class AuditFailed(StreamError):
+    """A journal or a running system breaks a promise."""
 
 
 class ProcessFailed(StreamError):

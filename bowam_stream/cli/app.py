@@ -36,6 +36,11 @@ PIECES = (
     ),
     Verb("journal", "bowam_stream.cli.journal:app", "The event journal: what is kept, and for how long."),
     Verb(
+        "audit",
+        "bowam_stream.cli.audit:audit",
+        "Prove that no event is lost or doubled and that every frame is accounted for. Exit status 1 if not.",
+    ),
+    Verb(
         "doctor",
         "bowam_stream.cli.doctor:doctor",
         "Say what this machine has and what is missing. Exit status 1 if something must be mended.",

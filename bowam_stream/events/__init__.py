@@ -1,8 +1,10 @@
 """Events: written down first, then published, and never lost.
 
     schema.py          how an event is written: canonical JSON, `bowam.event/1`
+    accounts.py        where the frames of every session went
     journal.py         SQLite: what stands there is never lost and never said twice
     purge.py           retention: the oldest go, and the journal says how far
+    audit.py           proof that a journal keeps its promises
     ledger.py          commit, publish, mark: the order that makes it true
     publisher.py       the event topic (PUB)
     replay_socket.py   the journal socket (ROUTER): what was missed
@@ -15,6 +17,7 @@
 A worker uses what comes before wire.py, in this order (an operator purges); a subscriber the rest.
 """
 
+from bowam_stream.events.accounts import SessionAccount
 from bowam_stream.events.journal import Journal
 from bowam_stream.events.ledger import EventLedger
 from bowam_stream.events.publisher import EventPublisher
@@ -27,6 +30,7 @@ __all__ = [
     "EventPublisher",
     "Journal",
     "ReplaySocket",
+    "SessionAccount",
     "Subscription",
     "from_json",
     "json_schema",

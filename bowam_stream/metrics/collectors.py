@@ -10,12 +10,12 @@ import platform
 import threading
 from collections import Counter as Counts
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Any, ClassVar, TypeVar, get_args
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.metrics_core import Metric
 
 from bowam_stream import clock
@@ -45,6 +45,10 @@ RETRACTIONS = (
 """Reasons that start at zero; another one gets its series when it first occurs."""
 REFUSALS = (*("blink", "nod", "flicker", "speech", "restless"), *("too_weak", "too_strong", "tail", "way_back"))
 """Likewise of movements that were never announced."""
+
+
+RESTARTS = ("signal", "status", "hang")
+"""Why a supervisor starts a process again: it was killed, it failed, it was silent for too long."""
 
 
 class StageTiming(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +96,7 @@ class _Metrics:
         self._by_camera: list[Counter | Gauge | Histogram] = []  # metrics with `camera` as their only label
         self._lock = threading.Lock()
         self._dropped_frames: Counts[str] = Counts()
+        ProcessCollector(registry=self.registry)
         build = Info("bowam_build", "Version of the program.", registry=self.registry)
         build.info({"version": version("bowam-stream"), "python": platform.python_version()})
         self._stage = Histogram(
@@ -103,6 +108,14 @@ class _Metrics:
         )
         for stage in self.stages:
             self._stage.labels(stage)
+        self._restarts = Counter(
+            "bowam_process_restarts",
+            "Times that a supervisor has started this process again.",
+            ["reason"],
+            registry=self.registry,
+        )
+        for reason in RESTARTS:
+            self._restarts.labels(reason)
         self._dropped = Counter(
             "bowam_frames_dropped",
             "Frames that were lost on purpose or on the way.",
@@ -118,6 +131,11 @@ class _Metrics:
     def stage(self, timing: StageTiming) -> None:
         """The hook for `timed`."""
         self._stage.labels(timing.stage).observe(timing.duration_ns / NS_PER_SECOND)
+
+    def restarted(self, reasons: Mapping[str, int]) -> None:
+        """How often the supervisor has started this process again, by reason."""
+        for reason, count in reasons.items():
+            self._restarts.labels(reason).inc(count)
 
     def dropped(self, camera: str, stage: str, reason: str, count: int = 1) -> None:
         """`count` frames of `camera` were lost."""
@@ -237,6 +255,16 @@ class WorkerMetrics(_Metrics):
             buckets=JOURNAL_EDGES_S,
             registry=self.registry,
         )
+        self._journal_up = Gauge(
+            "bowam_journal_up", "1 while events can be written to the journal.", registry=self.registry
+        )
+        self._journal_up.set(1)
+        self._journal_failures = Counter(
+            "bowam_journal_failures", "Times that the journal could not be written.", registry=self.registry
+        )
+        self._events_waiting = Gauge(
+            "bowam_events_waiting", "Events that wait in memory for the journal.", registry=self.registry
+        )
         self._link = Gauge("bowam_link_up", "1 while connected to this capture.", ["endpoint"], registry=self.registry)
         self._backend = Info("bowam_backend", "The network and what runs it.", registry=self.registry)
         self._backend_failures = Counter(
@@ -283,6 +311,12 @@ class WorkerMetrics(_Metrics):
             self._retracted.labels(label, event.reason or "").inc()
         if event.delivery is not None and event.delivery.latency_ms is not None:
             self._latency.labels(label).observe(event.delivery.latency_ms / 1000)
+
+    def journal_state(self, trouble: str | None, waiting: int) -> None:
+        """Whether the journal can be written, and how many events wait for it."""
+        self._journal_up.set(trouble is None)
+        self._journal_failures.inc(trouble is not None)
+        self._events_waiting.set(waiting)
 
     def refused(self, camera: str, reason: str) -> None:
         """A movement ended that was never announced as an event."""
