@@ -8,10 +8,11 @@ missed. `Subscription.cursor` says where to resume in the next run.
 """
 
 import contextlib
+import itertools
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
@@ -23,15 +24,17 @@ from bowam_stream.addresses import parse
 from bowam_stream.bounds import receive_parts
 from bowam_stream.errors import TransportError
 from bowam_stream.events.journal import PAGE_EVENTS
-from bowam_stream.events.merge import Merge
+from bowam_stream.events.merge import Merge, Since
 from bowam_stream.events.wire import (
     EVENT_TOPIC,
     HEARTBEAT_MS,
     HEARTBEAT_TIMEOUT_MS,
     MAX_MESSAGE_BYTES,
     STATUS_TOPIC,
+    Refused,
     topic,
 )
+from bowam_stream.links import EVENTS, LOOK_MS, UP, Links
 from bowam_stream.messages import Event
 
 log = logging.getLogger(__name__)
@@ -39,6 +42,8 @@ log = logging.getLogger(__name__)
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5556"
 MAX_PARTS = PAGE_EVENTS + 1  # of a page; a message of the topic has three
 ANSWER_MS = 1000  # an unanswered question to the journal is asked again: it went to a process that is gone
+ANSWER_MAX_MS = 8000  # or the line is slow: each time it may take twice as long, and half as many events are asked for
+WATCH_MS = 50  # how soon a connection that was cut is noticed while an answer is awaited
 RECONNECT_MS, RECONNECT_MAX_MS = 50, 1000
 
 
@@ -66,7 +71,7 @@ class Story:
         *,
         journal: str | None = None,
         cameras: Collection[str] | None = None,
-        since: int | Mapping[str, int] | None = None,
+        since: Since = None,
     ) -> None:
         self.endpoint = str(parse(endpoint))
         self.journal_endpoint = str(parse(journal)) if journal else journal_of(endpoint)
@@ -76,11 +81,21 @@ class Story:
         self._context = self._context_type()
         self._journal: Any = None  # connected while there is something to ask
         self._asked_ns = 0
+        self._unanswered = 0  # questions in a row
         self._topic = self._socket(zmq.SUB)
+        self._numbers = itertools.count()
+        self._connections = self._watched(self._topic, EVENTS)
+        self._links = Links()
+        self._losses: Any = None  # of the journal's connection
         for prefix in (EVENT_TOPIC, STATUS_TOPIC):
             for wanted in [prefix.encode()] if cameras is None else [topic(prefix, camera) for camera in cameras]:
                 self._topic.subscribe(wanted)
         self._topic.connect(self.endpoint)
+
+    @property
+    def journal(self) -> str | None:
+        """Name of the journal that tells the events now. Another one counts from 1 again."""
+        return self._merge.journal
 
     @property
     def cursor(self) -> dict[str, int]:
@@ -110,30 +125,49 @@ class Story:
         socket.set(zmq.IPV6, int("[" in self.endpoint))
         return socket
 
-    def _listen(self, end_ns: float) -> tuple[Any, bytes | None, int | None]:
-        """The socket to wait at, what to send there first, and how many ms to wait at most (None: for ever)."""
+    def _watched(self, socket: Any, event: int) -> Any:
+        """A socket that tells of `event`s of `socket`; never awaited."""
+        address = f"inproc://watch-{next(self._numbers)}"
+        socket.monitor(address, event)
+        monitor: Any = zmq.Context.shadow(self._context.underlying).socket(zmq.PAIR)
+        monitor.connect(address)
+        return monitor
+
+    def _listen(self, end_ns: float) -> tuple[Any, bytes | None, int]:
+        """The socket to wait at, what to send there first, and how many ms to wait at most."""
+        self._watch()
         now_ns = clock.monotonic_ns()
         left_ms = max(0.0, (end_ns - now_ns) / clock.NS_PER_MS)
         if not self._merge.behind:
             self._hang_up()
-            return self._topic, None, None if left_ms == math.inf else math.ceil(left_ms)
+            return self._topic, None, math.ceil(min(left_ms, LOOK_MS))
         waited_ms = (now_ns - self._asked_ns) / clock.NS_PER_MS
-        if self._asked_ns and waited_ms < ANSWER_MS:
-            return self._journal, None, math.ceil(min(left_ms, ANSWER_MS - waited_ms))
+        patience_ms = min(ANSWER_MS << self._unanswered, ANSWER_MAX_MS)
+        if self._asked_ns and waited_ms < patience_ms:
+            return self._journal, None, math.ceil(min(left_ms, patience_ms - waited_ms, WATCH_MS))
         if self._asked_ns:
-            self._hang_up()  # whoever was asked is gone; a late answer must not be taken for that of the next question
+            self._unheard()
         if self._journal is None:
             self._journal = self._socket(zmq.DEALER)
+            self._losses = self._watched(self._journal, zmq.EVENT_DISCONNECTED)
             self._journal.connect(self.journal_endpoint)
         self._asked_ns = now_ns
-        return self._journal, self._merge.request(), math.ceil(min(left_ms, ANSWER_MS))
+        question = self._merge.request(max(PAGE_EVENTS >> self._unanswered, 1))
+        return self._journal, question, math.ceil(min(left_ms, patience_ms, WATCH_MS))
 
     def _hear(self, socket: Any, parts: list[bytes]) -> None:
         """Take in what came from `socket`."""
         if socket is self._journal:
-            self._asked_ns = 0
-            self._ready.extend(self._merge.on_page(parts))
+            try:
+                self._ready.extend(self._merge.on_page(parts))
+            except Refused as error:
+                if not self._answered():
+                    raise
+                log.warning("%s; asking again", error)  # once the time for an answer is over
+                return
+            self._asked_ns, self._unanswered = 0, max(self._unanswered - 1, 0)
             return
+        self._watch()  # a new connection is known before its first message is believed
         try:
             self._ready.extend(self._merge.on_message(parts))
         except TransportError as error:
@@ -141,10 +175,26 @@ class Story:
             if self.malformed & (self.malformed - 1) == 0:  # the 1st, 2nd, 4th ...: a flood must not fill the log
                 log.warning("message %d that can't be read: %s", self.malformed, error)
 
+    def _watch(self) -> None:
+        """Notice connections that came and went."""
+        while self._connections.poll(0):
+            if self._links.read(self._connections, clock.monotonic_ns())[1] == UP:
+                self._merge.connected()
+                self._hang_up()  # a question to the process before it will never be answered
+        self._links.renew(self._topic, clock.monotonic_ns())
+        if self._losses is not None and self._losses.poll(0):
+            self._unheard() if self._asked_ns else self._hang_up()
+
+    def _unheard(self) -> None:
+        """Nobody will answer; a late answer must not be taken for that of the next question."""
+        self._unanswered = min(self._unanswered + 1, PAGE_EVENTS.bit_length())
+        self._hang_up()
+
     def _hang_up(self) -> None:
         if self._journal is not None:
             self._journal.close()
-        self._journal, self._asked_ns = None, 0
+            self._losses.close(linger=0)
+        self._journal, self._losses, self._asked_ns = None, None, 0
 
     def _answered(self) -> bool:
         return self._merge.journal is not None
@@ -157,10 +207,12 @@ class Story:
 
     def close(self) -> None:
         """Leave; the subscription can't be used any more."""
+        self._hang_up()
+        self._connections.close(linger=0)
         self._context.destroy(linger=0)
 
     def __del__(self) -> None:
-        if hasattr(self, "_context"):  # a refused address never got that far
+        if hasattr(self, "_connections"):  # a refused address never got that far
             self.close()
 
 
@@ -207,17 +259,21 @@ def subscribe(
     *,
     journal: str | None = None,
     cameras: Collection[str] | None = None,
-    since: int | Mapping[str, int] | None = None,
+    since: Since = None,
     timeout_s: float | None = None,
 ) -> Subscription:
     """Events of a worker, each once, in order per camera and without gaps, for as long as you iterate.
 
     `journal` is the journal socket (the next port of `endpoint` by default). `since` is the last seq that you have, for
     all cameras or as {camera: seq}, where a camera that is not named starts from its first event; None gives what
-    happens after this call. Events are records: a provisional one is followed by a final or retracted one.
+    happens after this call. Where you give the last event itself, {camera: Event}, it is compared with the journal's:
+    numbers alone can't tell a journal from an older copy of it that was restored. Events are records: a provisional one
+    is followed by a final or retracted one.
 
     Returns as soon as the worker answered; raises TransportError if nothing did within `timeout_s` (None waits), or if
-    the cursor is of another journal. Later the subscription waits for a worker that went away, and goes on.
+    the cursor is of another journal. Later the subscription waits for a worker that went away, and goes on; it raises
+    TransportError rather than give out numbers that have come to mean other events. What a purge removed before it was
+    read is not told.
     """
     subscription = Subscription(endpoint, journal=journal, cameras=cameras, since=since)
     try:

@@ -18,12 +18,13 @@ from bowam_stream.addresses import bind
 from bowam_stream.bounds import MAX_SUBSCRIPTION_BYTES, Refused, Topics, nobody_counts, receive_parts
 from bowam_stream.clock import NS_PER_MS
 from bowam_stream.errors import TransportError
+from bowam_stream.links import DOWN, EVENTS, LOOK_MS, UP, Links
 from bowam_stream.messages import AlignedFrame, EndOfStream, Hello
 from bowam_stream.transport.codec import MAX_PARTS, TOPIC, Message, decode, encode, stamped
 from bowam_stream.transport.inbox import Inbox
 from bowam_stream.transport.interface import MALFORMED, STAGE, UNKNOWN_CAMERA, Observer, Skipped, StreamState
 from bowam_stream.transport.settings import TransportSettings
-from bowam_stream.transport.sockets import LINK_EVENTS, Socket, connect, new_socket, read_link
+from bowam_stream.transport.sockets import Socket, connect, new_socket
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +156,7 @@ class LiveReceiver:
         socket.setsockopt(zmq.RCVBUF, settings.kernel_buffer_bytes)
         socket.setsockopt(zmq.SUBSCRIBE, TOPIC)
         try:
-            monitor = socket.get_monitor_socket(LINK_EVENTS)
+            monitor = socket.get_monitor_socket(EVENTS)
             for endpoint in endpoints:
                 connect(socket, endpoint)
         except TransportError:
@@ -190,11 +191,15 @@ class LiveReceiver:
         poller = zmq.Poller()
         poller.register(socket, zmq.POLLIN)
         poller.register(monitor, zmq.POLLIN)
+        links = Links()
         try:
             while True:
-                for ready, _ in poller.poll():
+                links.renew(socket, clock.monotonic_ns())
+                for ready, _ in poller.poll(LOOK_MS):
                     if ready is monitor:
-                        self._observer.link(*read_link(monitor))
+                        endpoint, event = links.read(monitor, clock.monotonic_ns())
+                        if event & (UP | DOWN):
+                            self._observer.link(endpoint, event == UP)
                     else:
                         self._take([part.buffer for part in receive_parts(socket, MAX_PARTS)])
         except zmq.ContextTerminated:

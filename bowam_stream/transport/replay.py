@@ -27,12 +27,13 @@ from bowam_stream.addresses import bind
 from bowam_stream.bounds import Refused as Count
 from bowam_stream.bounds import nobody_counts, receive_parts
 from bowam_stream.errors import TransportError
+from bowam_stream.links import DOWN, EVENTS, LOOK_MS, UP, Links
 from bowam_stream.messages import AlignedFrame, EndOfStream, Hello
 from bowam_stream.transport.codec import MAX_PARTS, Message, Part, decode, encode, stamped
 from bowam_stream.transport.control import Control, Credit, Done, Ping, Ready, Refused, read_control, write_control
 from bowam_stream.transport.interface import NOTHING_SKIPPED, Cancelled, Observer, Rewind, Skipped
 from bowam_stream.transport.settings import TransportSettings
-from bowam_stream.transport.sockets import LINK_EVENTS, Socket, connect, new_socket, read_link
+from bowam_stream.transport.sockets import Socket, connect, new_socket
 
 log = logging.getLogger(__name__)
 
@@ -199,10 +200,11 @@ class ReplayReceiver:
         self._connected = False
         self._acknowledged = False  # nothing is owed to us: no capture has to be there
         self._silent_s = 0.0
+        self._links = Links()
         self._context: zmq.Context[Socket] = zmq.Context()
         self._socket = new_socket(self._context, zmq.DEALER, settings)
         try:
-            self._monitor = self._socket.get_monitor_socket(LINK_EVENTS)
+            self._monitor = self._socket.get_monitor_socket(EVENTS)
             connect(self._socket, endpoint)
         except TransportError:
             self._context.destroy(linger=0)
@@ -220,10 +222,13 @@ class ReplayReceiver:
         patience_s = self._settings.patience_ms / 1000
         while True:
             started_s = time.monotonic()
-            wait_s = max(0.0, min(deadline_s - started_s, patience_s))
+            self._links.renew(self._socket, time.monotonic_ns())
+            wait_s = max(0.0, min(deadline_s - started_s, patience_s, LOOK_MS / 1000))
             ready = dict(self._poller.poll(math.ceil(wait_s * 1000)))
             if self._monitor in ready:
-                self._note_link(*read_link(self._monitor))
+                endpoint, event = self._links.read(self._monitor, time.monotonic_ns())
+                if event & (UP | DOWN):
+                    self._note_link(endpoint, event == UP)
             if self._socket in ready:
                 self._silent_s = 0.0
                 message = self._take([part.buffer for part in receive_parts(self._socket, MAX_PARTS + 1)])

@@ -1,14 +1,11 @@
 """How every frame socket is set up: bounded, never lingering, with heartbeats. Keys (CURVE) would be set here."""
 
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 from bowam_stream.addresses import parse
 from bowam_stream.bounds import HANDSHAKE_MS
 from bowam_stream.errors import TransportError
 from bowam_stream.transport.settings import TransportSettings
-
-LINK_EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
 
 Socket = zmq.Socket[bytes]
 
@@ -39,9 +36,3 @@ def connect(socket: Socket, endpoint: str) -> None:
         socket.connect(str(address))
     except zmq.ZMQError as error:
         raise TransportError(f"can't connect to {endpoint}: {zmq.strerror(error.errno or 0)}") from error
-
-
-def read_link(monitor: Socket) -> tuple[str, bool]:
-    """The next event of a monitor that was made with LINK_EVENTS: an endpoint, and whether it is up."""
-    event = parse_monitor_message(monitor.recv_multipart())
-    return event["endpoint"].decode(), event["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED
