@@ -35,6 +35,11 @@ PIECES = (
         "Spot, recognise, journal and publish, for one or many cameras.",
     ),
     Verb(
+        "keygen",
+        "bowam_stream.cli.keygen:keygen",
+        "Make a pair of keys, NAME.key and NAME.key_secret, and say what goes where. Overwrites nothing.",
+    ),
+    Verb(
         "doctor",
         "bowam_stream.cli.doctor:doctor",
         "Say what this machine has and what is missing. Exit status 1 if something must be mended.",

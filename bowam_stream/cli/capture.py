@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bowam_stream.cli.options import Camera, ConfigFile, Frames, Insecure, MaxFaces, Rate
+from bowam_stream.cli.options import Camera, ConfigFile, Frames, Insecure, Keys, MaxFaces, Rate
 
 
 def capture(
@@ -21,6 +21,7 @@ def capture(
     ] = False,
     speed: Annotated[str, typer.Option(help="Of a recording: 1 (as it was filmed) or max.")] = "max",
     metrics_port: Annotated[int | None, typer.Option(help="0 takes a free port.")] = None,
+    keys: Keys = None,
     insecure: Insecure = False,
 ) -> None:
     """Decode one source, align its faces and publish them."""
@@ -35,7 +36,8 @@ def capture(
     settings = replaced(settings, "source", rate_hz=rate, loops=loops)
     settings = replaced(settings, "face", max_faces=max_faces)
     settings = replaced(settings, "transport", endpoint=frames, insecure=insecure or None)
-    settings = replaced(settings, "metrics", capture_port=metrics_port)
+    settings = replaced(settings, "metrics", capture_port=metrics_port, insecure=insecure or None)
+    settings = replaced(settings, "keys", folder=keys)
     if sys.stderr.isatty() and not supervised():
         err().print(
             f"{camera}: publishing faces at {settings.transport.endpoint}, metrics on port "

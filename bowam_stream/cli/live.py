@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bowam_stream.cli.options import Camera, ConfigFile, FalseAlarms, Insecure, MaxFaces, Weights
+from bowam_stream.cli.options import Camera, ConfigFile, FalseAlarms, Insecure, Keys, MaxFaces, Weights
 
 NOTICE = (
     "People in view must know that their faces are analysed. Inferring emotions at work or in education is banned in "
@@ -23,6 +23,7 @@ def live(
     weights: Weights = None,
     false_alarms_per_hour: FalseAlarms = None,
     config: ConfigFile = None,
+    keys: Keys = None,
     insecure: Insecure = False,
 ) -> None:
     """Watch a camera until Ctrl-C. Others may subscribe to the events and scrape the metrics meanwhile."""
@@ -37,6 +38,8 @@ def live(
     settings = at_false_alarms(replaced(settings, "model", weights=weights), false_alarms_per_hour)
     settings = replaced(settings, "transport", insecure=insecure or None)
     settings = replaced(settings, "events", journal=journal, insecure=insecure or None)
+    settings = replaced(settings, "metrics", insecure=insecure or None)
+    settings = replaced(settings, "keys", folder=keys)
     out().print(NOTICE, markup=False)
     out().print(
         f"events at {settings.events.endpoint}, journal in {settings.events.journal}, metrics at "

@@ -19,6 +19,7 @@ from bowam_stream import clock
 from bowam_stream.capture import Ahead, FaceStage, Grabbed, LiveGrabber, Pacer, Source, open_source
 from bowam_stream.config import Config
 from bowam_stream.errors import SourceError
+from bowam_stream.keys import open_keys
 from bowam_stream.messages import EndOfStream, Frame, Hello, Moment
 from bowam_stream.metrics import CaptureMetrics, Heartbeat, MetricsServer, timed
 from bowam_stream.pipeline.stop import StopFlag
@@ -238,18 +239,28 @@ def run_capture(
 
     A recording waits for its worker and loses nothing; a camera, and a recording `as_live`, waits for nobody. None if
     it was stopped before there was anything to end.
-    Raises SourceError, AddressInUse, TransportError.
+    Raises SourceError, AddressInUse, TransportError, ConfigError.
     """
     cv2.setNumThreads(1)  # its pictures are too small to share, and a camera may have one core
     source = open_source(spec, config.source)
     lossless = not (source.live or as_live)
     metrics = CaptureMetrics([camera])
+    keys = open_keys(config.keys, metrics.handshake_refused)
     with ExitStack() as stack:
-        sender = stack.enter_context(open_sender(config.transport, lossless=lossless, cancelled=lambda: bool(stop)))
+        sender = stack.enter_context(
+            open_sender(config.transport, lossless=lossless, cancelled=lambda: bool(stop), keys=keys)
+        )
         capture = Capture(source, config, camera=camera, lossless=lossless, sender=sender, metrics=metrics, stop=stop)
         host, port = config.metrics.host, config.metrics.capture_port
         server = stack.enter_context(
-            MetricsServer(metrics, host=host, port=port, alive=capture.alive, ready=capture.ready)
+            MetricsServer(
+                metrics,
+                host=host,
+                port=port,
+                insecure=config.metrics.insecure,
+                alive=capture.alive,
+                ready=capture.ready,
+            )
         )
         log.info("%s: metrics at http://%s:%d/metrics", camera, host, server.port)
         if source.live:
