@@ -10,12 +10,12 @@ import platform
 import threading
 from collections import Counter as Counts
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Any, ClassVar, TypeVar, get_args
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.metrics_core import Metric
 
 from bowam_stream import clock
@@ -36,7 +36,7 @@ OTHER_CAMERA = "other"
 """The label of cameras beyond MAX_CAMERAS and of messages that name none: a stranger can't make series."""
 
 RECEIVER_DROPS = tuple(
-    ("receive", reason) for reason in ("lost", "age", "capacity", "malformed", "refused", "no_hello")
+    ("receive", reason) for reason in ("lost", "absent", "age", "capacity", "malformed", "refused", "no_hello")
 )
 RETRACTIONS = (
     *("none", "too_short", "too_weak", "too_strong", "frame_rate"),
@@ -46,6 +46,10 @@ RETRACTIONS = (
 """Reasons that start at zero; another one gets its series when it first occurs."""
 REFUSALS = (*("blink", "nod", "flicker", "speech", "restless"), *("too_weak", "too_strong", "tail", "way_back"))
 """Likewise of movements that were never announced."""
+
+
+RESTARTS = ("signal", "status", "hang")
+"""Why a supervisor starts a process again: it was killed, it failed, it was silent for too long."""
 
 
 class StageTiming(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +97,7 @@ class _Metrics:
         self._by_camera: list[Counter | Gauge | Histogram] = []  # metrics with `camera` as their only label
         self._lock = threading.Lock()
         self._dropped_frames: Counts[str] = Counts()
+        ProcessCollector(registry=self.registry)
         build = Info("bowam_build", "Version of the program.", registry=self.registry)
         build.info({"version": version("bowam-stream"), "python": platform.python_version()})
         self._stage = Histogram(
@@ -104,6 +109,14 @@ class _Metrics:
         )
         for stage in self.stages:
             self._stage.labels(stage)
+        self._restarts = Counter(
+            "bowam_process_restarts",
+            "Times that a supervisor has started this process again.",
+            ["reason"],
+            registry=self.registry,
+        )
+        for reason in RESTARTS:
+            self._restarts.labels(reason)
         self._dropped = Counter(
             "bowam_frames_dropped",
             "Frames that were lost on purpose or on the way.",
@@ -131,6 +144,11 @@ class _Metrics:
     def handshake_refused(self, reason: str) -> None:
         """Somebody could not connect; see bowam_stream.keys."""
         self._handshakes.labels(reason).inc()
+
+    def restarted(self, reasons: Mapping[str, int]) -> None:
+        """How often the supervisor has started this process again, by reason."""
+        for reason, count in reasons.items():
+            self._restarts.labels(reason).inc(count)
 
     def dropped(self, camera: str, stage: str, reason: str, count: int = 1) -> None:
         """`count` frames of `camera` were lost."""
@@ -175,7 +193,7 @@ class CaptureMetrics(_Metrics):
     """Numbers of a capture process."""
 
     stages = ("decode", "align", "cut", "publish")
-    drops = (("grab", "queue_full"),)
+    drops = (("grab", "queue_full"), ("grab", "stopped"), ("align", "stopped"), ("decode", "skipped"))
 
     def __init__(self, cameras: Iterable[str] = ()) -> None:
         super().__init__()
@@ -188,10 +206,10 @@ class CaptureMetrics(_Metrics):
         for camera in cameras:
             self.add_camera(camera)
 
-    def captured(self, camera: str, t_ns: int) -> None:
-        """A frame was decoded; `t_ns` is its capture time."""
+    def captured(self, camera: str, t_ns: int, count: int = 1) -> None:
+        """A frame was decoded; `t_ns` is its capture time. `count` includes those before it that can't be used."""
         label = self._label(camera)
-        self._captured.labels(label).inc()
+        self._captured.labels(label).inc(count)
         times = self._times.setdefault(label, deque(maxlen=RATE_FRAMES))
         times.append(t_ns)
         if times[-1] > times[0]:
@@ -221,7 +239,8 @@ class WorkerMetrics(_Metrics):
     def __init__(self, cameras: Iterable[str] = (), labels: Iterable[str] = ()) -> None:
         super().__init__()
         self._labels = tuple(labels)
-        self._received = self._camera_metric(Counter, "bowam_frames_received", "Frames that reached the spotter.")
+        self._received = self._camera_metric(Counter, "bowam_frames_received", "Frames that came off the wire.")
+        self._spotted = self._camera_metric(Counter, "bowam_frames_spotted", "Frames that reached the spotter.")
         self._gaps = self._camera_metric(Counter, "bowam_sequence_gaps", "Jumps of the sequence on the wire.")
         self._age = self._camera_metric(
             Histogram, "bowam_frame_age_seconds", "From publication to the spotter.", buckets=LATENCY_EDGES_S
@@ -249,6 +268,16 @@ class WorkerMetrics(_Metrics):
             buckets=JOURNAL_EDGES_S,
             registry=self.registry,
         )
+        self._journal_up = Gauge(
+            "bowam_journal_up", "1 while events can be written to the journal.", registry=self.registry
+        )
+        self._journal_up.set(1)
+        self._journal_failures = Counter(
+            "bowam_journal_failures", "Times that the journal could not be written.", registry=self.registry
+        )
+        self._events_waiting = Gauge(
+            "bowam_events_waiting", "Events that wait in memory for the journal.", registry=self.registry
+        )
         self._link = Gauge("bowam_link_up", "1 while connected to this capture.", ["endpoint"], registry=self.registry)
         self._backend = Info("bowam_backend", "The network and what runs it.", registry=self.registry)
         self._backend_failures = Counter(
@@ -266,10 +295,14 @@ class WorkerMetrics(_Metrics):
         if timing.stage == "journal":
             self._journal.observe(timing.duration_ns / NS_PER_SECOND)
 
-    def received(self, frame: AlignedFrame, waiting: int) -> None:
+    def received(self, camera: str) -> None:
+        """A frame came off the wire."""
+        self._received.labels(self._label(camera)).inc()
+
+    def spotted(self, frame: AlignedFrame, waiting: int) -> None:
         """A frame reached the spotter, with `waiting` behind it. Its age is known only where the clock is ours."""
         label = self._label(frame.camera)
-        self._received.labels(label).inc()
+        self._spotted.labels(label).inc()
         self._depth.labels(label).set(waiting)
         if frame.clock == clock.clock_id():
             self._age.labels(label).observe(max(0, clock.monotonic_ns() - frame.published_ns) / NS_PER_SECOND)
@@ -291,6 +324,12 @@ class WorkerMetrics(_Metrics):
             self._retracted.labels(label, event.reason or "").inc()
         if event.delivery is not None and event.delivery.latency_ms is not None:
             self._latency.labels(label).observe(event.delivery.latency_ms / 1000)
+
+    def journal_state(self, trouble: str | None, waiting: int) -> None:
+        """Whether the journal can be written, and how many events wait for it."""
+        self._journal_up.set(trouble is None)
+        self._journal_failures.inc(trouble is not None)
+        self._events_waiting.set(waiting)
 
     def refused(self, camera: str, reason: str) -> None:
         """A movement ended that was never announced as an event."""

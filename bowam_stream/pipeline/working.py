@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,26 +11,29 @@ import msgspec
 
 from bowam_model.face import CROP_PX
 from bowam_model.predictor import Predictor, load
-from bowam_stream import clock
+from bowam_stream import clock, logs
 from bowam_stream.config import Config
 from bowam_stream.errors import ConfigError
-from bowam_stream.events import EventLedger, EventPublisher, Journal, ReplaySocket
+from bowam_stream.events import EventLedger, EventPublisher, Journal, ReplaySocket, SessionAccount
 from bowam_stream.keys import open_keys
 from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Hello
 from bowam_stream.metrics import Heartbeat, MetricsServer, WorkerMetrics, timed
+from bowam_stream.pipeline.notify import Notifier
 from bowam_stream.pipeline.recognising import EngineBuilds, Recognised, RecognitionThread, Waiting
-from bowam_stream.pipeline.stop import StopFlag
+from bowam_stream.pipeline.stop import StopFlag, restarts
 from bowam_stream.pipeline.summary import RunSummary, write_summary
 from bowam_stream.pipeline.tap import Status
 from bowam_stream.report import Recorder
 from bowam_stream.spotting import Spotter
 from bowam_stream.transport import FrameReceiver, Message, open_receiver
+from bowam_stream.transport.interface import ABSENT, NOTHING_SKIPPED, STAGE, Skipped
 from bowam_stream.worker import Recogniser
 
 log = logging.getLogger(__name__)
 
 STATUS_EVERY_NS = clock.NS_PER_SECOND // 5
 RECEIVE_TIMEOUT_S = 0.1  # how soon a worker without frames notices that it should end
+KEEP_EVERY_NS = clock.NS_PER_SECOND  # how often the journal is told where the frames went
 LAST_NS = clock.NS_PER_SECOND  # a camera goes on sending to a worker that was told to stop
 RATE_FRAMES = 64  # over how many of the last frames the rate of a status is measured
 COLLECT_TIMEOUT_S = 0.002  # the same while the network is at work: its answer must not wait for a frame
@@ -41,8 +44,9 @@ RECORD_FOLDER = "record"
 class Stream:
     """One open stream of one camera: its spotter, and what is told about it."""
 
-    def __init__(self, hello: Hello, config: Config, recorder: Recorder | None) -> None:
+    def __init__(self, hello: Hello, config: Config, recorder: Recorder | None, account: SessionAccount) -> None:
         self.hello = hello
+        self.account = account
         self.spotter = Spotter(config.spotting, hello)
         self.recorder = recorder
         self.frames = 0
@@ -50,6 +54,7 @@ class Stream:
         self.tracks: set[int] = set()
         self.first_ns: int | None = None
         self.last: AlignedFrame | None = None
+        self.unkept = True  # the journal does not have the account as it stands
         self._times_ns: deque[int] = deque(maxlen=RATE_FRAMES)
 
     def push(self, frame: AlignedFrame) -> list[Candidate]:
@@ -119,6 +124,12 @@ class Worker:
         self._streams: dict[str, Stream] = {}
         self._status_ns: dict[str, int] = {}
         self._recognition = recognition
+        self._kept_ns = clock.monotonic_ns()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why events can't be written down for now; None if they can."""
+        return self._ledger.trouble
 
     @property
     def waiting(self) -> bool:
@@ -130,21 +141,45 @@ class Worker:
         if self._recognition is not None:
             self._publish(self._recognition.done())
 
-    def handle(self, message: Message) -> None:
-        """One message of a camera, as far as it goes: what needs no answer of the thread is safe afterwards."""
-        match message:
-            case Hello():
-                self._hello(message)
-            case AlignedFrame():
-                self._frame(message)
-            case EndOfStream():
-                self._end(message)
+    def upkeep(self) -> None:
+        """Once a second: write down where the frames went, and what had to wait for the journal."""
+        now_ns = clock.monotonic_ns()
+        if now_ns - self._kept_ns < KEEP_EVERY_NS:
+            return
+        self._kept_ns = now_ns
+        if self.trouble is not None:
+            for event in self._ledger.retry():
+                self._metrics.event(event)
+        changed = [stream.account for stream in self._streams.values() if stream.unkept]
+        if self._ledger.keep(changed):
+            for stream in self._streams.values():
+                stream.unkept = False
+
+    def handle(self, message: Message, skipped: Skipped = NOTHING_SKIPPED) -> None:
+        """One message of a camera, as far as it goes: what needs no answer of the thread is safe afterwards.
+
+        `skipped` tells which frames of this camera were dropped before it.
+        """
+        stream = self._streams.get(message.camera)
+        for (session, reason), count in skipped.items():
+            if stream is not None and stream.hello.session == session:
+                stream.account.skip(f"{STAGE}/{reason}", count)
+                stream.unkept = True
+        with logs.context(camera=message.camera, session=message.session):
+            match message:
+                case Hello():
+                    self._hello(message)
+                case AlignedFrame():
+                    self._frame(message)
+                case EndOfStream():
+                    self._end(message)
 
     def close(self) -> None:
         """No message will come any more: end the streams of cameras. A recording is fed again, and ends its own."""
         while self._streams:
             _, stream = self._streams.popitem()
             self._abandon(stream, resumes=stream.hello.lossless)
+        self._ledger.close()
 
     def _finish(self) -> None:
         """Wait for the network: what was found before comes before what follows."""
@@ -162,6 +197,11 @@ class Worker:
         before = self._streams.pop(hello.camera, None)
         if before is not None:
             self._abandon(before, resumes=before.hello.lossless and before.hello.session == hello.session)
+        if before is not None and before.hello.session == hello.session:
+            account = SessionAccount.open(hello)  # it began anew, from its first frame
+        else:
+            account = self._ledger.account(hello)
+        self._ledger.close_accounts(hello.camera, but=hello.session)
         recorder = None
         if self._record and self._run_folder is not None:
             recorder = Recorder(self._run_folder / RECORD_FOLDER, hello)
@@ -169,13 +209,14 @@ class Worker:
         self._metrics.camera_up(hello.camera, True)
         for event in self._ledger.open(hello.camera, resume=hello.session if hello.lossless else None):
             self._metrics.event(event)
-        self._streams[hello.camera] = Stream(hello, self._config, recorder)
-        log.info("%s: session %s from %s", hello.camera, hello.session, hello.source)
+        self._streams[hello.camera] = Stream(hello, self._config, recorder, account)
+        log.info("watching %s", hello.source)
 
     def _abandon(self, stream: Stream, *, resumes: bool) -> None:
         """A stream without an end. One that `resumes`, a recording that begins anew, will say the same events again."""
         if stream.recorder:
             stream.recorder.close()
+        self._ledger.keep([stream.account])
         if not resumes:
             last = stream.last
             end = EndOfStream(
@@ -192,6 +233,7 @@ class Worker:
         stream = self._streams.get(frame.camera)
         if stream is None or stream.hello.session != frame.session:
             return  # the receiver counted it: no hello yet
+        self._absent(stream, stream.account.spot(frame, joined=stream.last is None))
         with timed(self._metrics.stage, "spot"):
             candidates = stream.push(frame)
         for row in stream.spotter.trace:
@@ -204,18 +246,27 @@ class Worker:
             self._tell(stream)
 
     def _end(self, end: EndOfStream) -> None:
-        stream = self._streams.pop(end.camera, None)
-        if stream is None:
+        stream = self._streams.get(end.camera)
+        if stream is None or stream.hello.session != end.session:
             return
+        del self._streams[end.camera]
         self._settle(stream, stream.spotter.finish(end), stream.last)
         self._finish()
+        self._absent(stream, stream.account.close(end, joined=stream.last is None))
+        self._ledger.keep([stream.account])
         if stream.recorder:
             stream.recorder.close(end)
         self._metrics.camera_up(end.camera, False)
         self._tell(stream, ended=True)
         if self._run_folder is not None:
             write_summary(self._run_folder, self._summary(stream, end))
-        log.info("%s: session %s ended after %d frames", end.camera, end.session, end.frames)
+        log.info("the stream ended after %d frames", end.frames)
+
+    def _absent(self, stream: Stream, count: int) -> None:
+        """Frames that went by before we came."""
+        stream.unkept = True
+        if count:
+            self._metrics.dropped(stream.hello.camera, STAGE, ABSENT, count)
 
     def _settle(self, stream: Stream, candidates: list[Candidate], trigger: AlignedFrame | None) -> None:
         """Recognise, write down, publish. `trigger` is the frame that brought them: latency counts from its capture."""
@@ -258,6 +309,7 @@ def serve(
     publisher: EventPublisher,
     metrics: WorkerMetrics,
     heartbeat: Heartbeat,
+    notifier: Notifier,
     *,
     once: bool,
     stop: StopFlag,
@@ -271,17 +323,19 @@ def serve(
         message = receiver.receive(timeout_s)
         publisher.poll()
         worker.collect()
+        worker.upkeep()
         if message is None:
             return None
         if isinstance(message, AlignedFrame):
-            metrics.received(message, receiver.waiting(message.camera))
-        worker.handle(message)
+            metrics.spotted(message, receiver.waiting(message.camera))
+        worker.handle(message, receiver.skipped())
         if isinstance(message, EndOfStream):
             receiver.acknowledge(message)
         return message
 
     while not stop:
         heartbeat.beat()
+        notifier.beat()
         if isinstance(turn(COLLECT_TIMEOUT_S if worker.waiting else RECEIVE_TIMEOUT_S), EndOfStream) and once:
             return
     last_ns = clock.monotonic_ns() + LAST_NS
@@ -307,12 +361,13 @@ def run_worker(
     Raises AddressInUse, TransportError, ConfigError, JournalError, WeightsError.
     """
     cv2.setNumThreads(1)  # results must not depend on how many cores there are
-    ready: list[str] = ["warming up"]
+    not_ready: list[Callable[[], str | None]] = [lambda: "warming up"]
     heartbeat = Heartbeat(HEARTBEAT_LIMIT_S)
     with ExitStack() as stack:
         predictor = load(config.model.weights, backend=config.model.backend, threads=config.model.threads)
         check_fit(predictor)
         metrics = WorkerMetrics(labels=predictor.labels)
+        metrics.restarted(restarts())
         keys = open_keys(config.keys, metrics.handshake_refused)
         server = stack.enter_context(
             MetricsServer(
@@ -321,7 +376,7 @@ def run_worker(
                 port=config.metrics.worker_port,
                 insecure=config.metrics.insecure,
                 alive=heartbeat,
-                ready=lambda: ready[0] if ready else None,
+                ready=lambda: not_ready[0](),
             )
         )
         log.info("metrics at http://%s:%d/metrics", config.metrics.host, server.port)
@@ -343,14 +398,17 @@ def run_worker(
             builds = EngineBuilds(predictor, config.model.weights) if predictor.wanted else None
             recognition = stack.enter_context(RecognitionThread(recogniser, metrics, builds))
         receiver = stack.enter_context(open_receiver(config.transport, lossless=lossless, observer=metrics, keys=keys))
-        ready.clear()
+        ledger = EventLedger(journal, publisher, metrics.stage, patient=not lossless, on_journal=metrics.journal_state)
+        not_ready[0] = lambda: ledger.trouble
         worker = Worker(
             config,
             recogniser=recogniser,
-            ledger=EventLedger(journal, publisher, metrics.stage),
+            ledger=ledger,
             metrics=metrics,
             recognition=recognition,
             run_folder=run_folder,
             record=record,
         )
-        serve(worker, receiver, publisher, metrics, heartbeat, once=lossless, stop=stop)
+        notifier = stack.enter_context(Notifier())
+        notifier.ready()
+        serve(worker, receiver, publisher, metrics, heartbeat, notifier, once=lossless, stop=stop)

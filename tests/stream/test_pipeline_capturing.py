@@ -15,6 +15,7 @@ from bowam_stream.errors import SourceError, TransportError
 from bowam_stream.messages import AlignedFrame, EndOfStream, Frame, Hello, Moment
 from bowam_stream.metrics import CaptureMetrics
 from bowam_stream.pipeline import capturing
+from bowam_stream.pipeline.notify import Notifier
 from bowam_stream.pipeline.stop import StopFlag
 from bowam_stream.transport import Rewind
 
@@ -40,9 +41,12 @@ class Sent:
         self.times_ns.append(clock.monotonic_ns())
         self.sent.set()
 
+    def end(self, end: EndOfStream) -> None:
+        self.messages.append(end)
+
     def close(self, end: EndOfStream | None = None) -> None:
         if end is not None:
-            self.messages.append(end)
+            self.end(end)
 
     def frames(self) -> list[AlignedFrame]:
         return [message for message in self.messages if isinstance(message, AlignedFrame)]
@@ -103,6 +107,7 @@ def capture(source: Source, sent: Sent, stop: StopFlag, *, lossless: bool) -> ca
         lossless=lossless,
         sender=sent,  # type: ignore[arg-type]
         metrics=CaptureMetrics(["cam0"]),
+        notifier=Notifier({}),
         stop=stop,
     )
 
@@ -119,7 +124,7 @@ def test_the_end_counts_decoded_frames_and_published_messages_apart() -> None:
     """Three messages were published of five frames that were decoded."""
     sent = Sent()
     end = capture(Source(), sent, StopFlag(), lossless=True).play(paced=False)
-    assert (end.seq, end.frames) == (3, 5)
+    assert (end.seq, end.frames, end.dropped) == (3, 5, {"decode/skipped": 2})
     assert sent.messages[-1] == end
 
 
