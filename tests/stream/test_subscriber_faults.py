@@ -2,7 +2,10 @@
 
 import asyncio
 import random
+import select
 import shutil
+import subprocess
+import sys
 import threading
 
 import msgspec
@@ -221,3 +224,31 @@ def test_a_slow_line_gets_more_time_and_smaller_pages(monkeypatch):
             asked.append((wait_ms, msgspec.json.decode(question)["credit"]))
             subscription._asked_ns -= 10**9
     assert asked == [(10, 256), (20, 128), (40, 64), (40, 32), (40, 16)]
+
+
+def test_a_subscriber_that_reads_nothing_outlives_its_worker(tmp_path):
+    """Its queue is full when the connection breaks: there ZeroMQ's heartbeats would abort the process."""
+    program = """
+import sys, time
+from bowam_stream.events import subscribe
+topic, journal = sys.argv[1:]
+events = subscribe(topic, journal=journal, since=0, timeout_s=20)
+print("on", flush=True)
+sys.stdin.readline()
+time.sleep(2.5)  # longer than any heartbeat
+print("alive", flush=True)
+"""
+    ports = (free_port(), free_port())
+    command = [sys.executable, "-c", program, *(f"tcp://127.0.0.1:{port}" for port in ports)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as subscriber:
+        assert subscriber.stdin is not None
+        assert subscriber.stdout is not None
+        with Worker(tmp_path / "journal.sqlite", ports) as worker:
+            while not select.select([subscriber.stdout], [], [], 0.01)[0]:
+                worker.publisher.poll()
+            assert subscriber.stdout.readline() == "on\n"
+            for _ in range(5000):
+                worker.publisher.status("cam0", {"camera": "cam0", "source": "x" * 1000})
+        subscriber.stdin.write("\n")
+        subscriber.stdin.flush()
+        assert subscriber.stdout.readline() == "alive\n"
