@@ -124,6 +124,11 @@ class Story:
         monitor.connect(address)
         return monitor
 
+    def _unwatched(self, socket: Any, monitor: Any) -> None:
+        """End a watch, in this order: ZeroMQ's thread would wait for ever to tell a monitor that is closed."""
+        socket.disable_monitor()
+        monitor.close(linger=0)
+
     def _listen(self, end_ns: float) -> tuple[Any, bytes | None, int | None]:
         """The socket to wait at, what to send there first, and how many ms to wait at most (None: for ever)."""
         self._watch()
@@ -133,18 +138,20 @@ class Story:
             self._hang_up()
             return self._topic, None, None if left_ms == math.inf else math.ceil(left_ms)
         waited_ms = (now_ns - self._asked_ns) / clock.NS_PER_MS
-        patience_ms = min(ANSWER_MS << self._unanswered, ANSWER_MAX_MS)
-        if self._asked_ns and waited_ms < patience_ms:
-            return self._journal, None, math.ceil(min(left_ms, patience_ms - waited_ms, WATCH_MS))
-        if self._asked_ns:
+        if self._asked_ns and waited_ms >= self._patience_ms():
             self._unheard()
+        if self._asked_ns:
+            return self._journal, None, math.ceil(min(left_ms, self._patience_ms() - waited_ms, WATCH_MS))
         if self._journal is None:
             self._journal = self._socket(zmq.DEALER)
             self._losses = self._watched(self._journal, zmq.EVENT_DISCONNECTED)
             self._journal.connect(self.journal_endpoint)
         self._asked_ns = now_ns
         question = self._merge.request(max(PAGE_EVENTS >> self._unanswered, 1))
-        return self._journal, question, math.ceil(min(left_ms, patience_ms, WATCH_MS))
+        return self._journal, question, math.ceil(min(left_ms, self._patience_ms(), WATCH_MS))
+
+    def _patience_ms(self) -> int:
+        return min(ANSWER_MS << self._unanswered, ANSWER_MAX_MS)
 
     def _hear(self, socket: Any, parts: list[bytes]) -> None:
         """Take in what came from `socket`."""
@@ -181,8 +188,8 @@ class Story:
 
     def _hang_up(self) -> None:
         if self._journal is not None:
+            self._unwatched(self._journal, self._losses)
             self._journal.close()
-            self._losses.close(linger=0)
         self._journal, self._losses, self._asked_ns = None, None, 0
 
     def _answered(self) -> bool:
@@ -196,8 +203,10 @@ class Story:
 
     def close(self) -> None:
         """Leave; the subscription can't be used any more."""
+        if self._context.closed:
+            return
         self._hang_up()
-        self._connections.close(linger=0)
+        self._unwatched(self._topic, self._connections)
         self._context.destroy(linger=0)
 
     def __del__(self) -> None:
