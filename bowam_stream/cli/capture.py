@@ -9,7 +9,12 @@ from bowam_stream.cli.options import Camera, ConfigFile, Consent, Frames, Insecu
 
 
 def capture(
-    source: Annotated[str, typer.Argument(help="Video, folder of images, 0, /dev/video0, rtsp://..., test://pattern.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            envvar="BOWAM_SOURCE", help="Video, folder of images, 0, /dev/video0, rtsp://..., test://pattern."
+        ),
+    ],
     camera: Camera = "cam0",
     frames: Frames = None,
     config: ConfigFile = None,
