@@ -404,6 +404,8 @@ def run_worker(
             run_folder=run_folder,
             record=record,
         )
+        for event in [] if lossless else ledger.close_left_open():
+            metrics.event(event)
         notifier = stack.enter_context(Notifier())
         notifier.ready()
         serve(worker, receiver, publisher, metrics, heartbeat, notifier, once=lossless, stop=stop)
