@@ -61,7 +61,7 @@ def parse(endpoint: str) -> Endpoint:
         if scheme in ("ipc", "inproc") and rest:
             if scheme == "ipc" and len(rest.encode()) > IPC_PATH_BYTES:
                 raise TransportError(
-                    f"{endpoint!r}: the path is longer than the {IPC_PATH_BYTES} bytes of a Unix socket; "
+                    f"{redact(endpoint)!r}: the path is longer than the {IPC_PATH_BYTES} bytes of a Unix socket; "
                     "choose a shorter folder"
                 )
             return Endpoint(scheme=scheme, host=rest)
@@ -84,8 +84,16 @@ def require_loopback(endpoint: str, insecure: bool) -> None:
     """
     if not insecure and not parse(endpoint).local:
         raise TransportError(
-            f"{endpoint} can be reached from other machines and has no keys; bind to 127.0.0.1, or say --insecure"
+            f"{redact(endpoint)} can be reached from other machines and has no keys; bind to 127.0.0.1, make keys with "
+            "bowam keygen and say --keys, or say --insecure"
         )
+
+
+def reachable(endpoint: str) -> str:
+    """Where a process of this machine reaches a socket that listens on `endpoint`: on every network means here too."""
+    address = parse(endpoint)
+    here = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+    return str(msgspec.structs.replace(address, host=here.get(address.host, address.host)))
 
 
 def in_use(endpoint: str) -> AddressInUse:

@@ -49,7 +49,14 @@ Consent = Annotated[
     ),
 ]
 Insecure = Annotated[
-    bool, typer.Option("--insecure", help="Allow sockets beyond this machine without encryption or keys.")
+    bool,
+    typer.Option("--insecure", help="Allow sockets without keys, and metrics, beyond this machine: none encrypted."),
+]
+Keys = Annotated[
+    Path | None,
+    typer.Option(
+        "--keys", metavar="DIR", help="Encrypt, and connect with those alone whose keys lie here: bowam keygen."
+    ),
 ]
 Frames = Annotated[str | None, typer.Option("--frames", metavar="ENDPOINT", help="Where aligned faces are published.")]
 Events = Annotated[str | None, typer.Option("--endpoint", metavar="ENDPOINT", help="Where events are published.")]

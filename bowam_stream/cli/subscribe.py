@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bowam_stream.cli.options import Events
+from bowam_stream.cli.options import Events, Keys
 
 
 def subscribe(
@@ -18,6 +18,7 @@ def subscribe(
     since: Annotated[
         int | None, typer.Option(min=0, metavar="SEQ", help="First everything after this sequence number.")
     ] = None,
+    keys: Keys = None,
     count: Annotated[int | None, typer.Option(min=1, help="Leave after so many events.")] = None,
     timeout: Annotated[
         float | None, typer.Option(min=0.1, metavar="SECONDS", help="Leave after so long without an event.")
@@ -33,7 +34,12 @@ def subscribe(
     with (
         contextlib.suppress(KeyboardInterrupt),
         events_of(
-            endpoint or defaults.endpoint, journal=journal_endpoint, cameras=camera, since=since, timeout_s=timeout
+            endpoint or defaults.endpoint,
+            journal=journal_endpoint,
+            cameras=camera,
+            since=since,
+            timeout_s=timeout,
+            keys=keys,
         ) as events,
     ):
         while printed != count and (event := events.receive(timeout)) is not None:

@@ -7,7 +7,6 @@ from typing import Any, Self
 import msgspec
 import zmq
 
-from bowam_stream.addresses import bind
 from bowam_stream.events.schema import to_json
 from bowam_stream.events.wire import (
     EVENT_TOPIC,
@@ -18,6 +17,7 @@ from bowam_stream.events.wire import (
     Header,
     topic,
 )
+from bowam_stream.keys import Keys, bind
 from bowam_stream.messages import Event
 
 LINGER_MS = 2000  # how long closing waits for events that are still on their way to slow subscribers
@@ -37,7 +37,9 @@ class EventPublisher:
     Raises AddressInUse or TransportError when it can't listen on `endpoint`; see `bowam_stream.addresses.bind`.
     """
 
-    def __init__(self, endpoint: str, *, journal: str, heads: Mapping[str, int], insecure: bool = False) -> None:
+    def __init__(
+        self, endpoint: str, *, journal: str, heads: Mapping[str, int], keys: Keys | None = None, insecure: bool = False
+    ) -> None:
         """`journal` is the journal's name and `heads` its last seq of each camera."""
         self._journal = journal
         self._heads = dict(heads)
@@ -51,7 +53,7 @@ class EventPublisher:
         self._socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
         self._socket.set(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
         try:
-            self.endpoint = bind(self._socket, endpoint, insecure=insecure)
+            self.endpoint = bind(self._socket, endpoint, keys=keys, insecure=insecure)
         except BaseException:
             self.close()
             raise

@@ -13,7 +13,6 @@ from typing import Self
 import msgspec
 import zmq
 
-from bowam_stream.addresses import bind
 from bowam_stream.errors import JournalError, TransportError
 from bowam_stream.events.journal import Journal
 from bowam_stream.events.schema import to_json
@@ -26,6 +25,7 @@ from bowam_stream.events.wire import (
     Request,
     read_request,
 )
+from bowam_stream.keys import Keys, bind
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class ReplaySocket:
     Raises AddressInUse or TransportError when it can't listen on `endpoint`; see `bowam_stream.addresses.bind`.
     """
 
-    def __init__(self, path: Path, endpoint: str, *, insecure: bool = False) -> None:
+    def __init__(self, path: Path, endpoint: str, *, keys: Keys | None = None, insecure: bool = False) -> None:
         self.refused = 0  # malformed requests, and requests that found the journal unreadable
         self._path = path
         self._context = zmq.Context()
@@ -57,10 +57,12 @@ class ReplaySocket:
         self._router.set(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
         self._bell = self._context.socket(zmq.PAIR)  # rings once: time to end
         try:
-            self.endpoint = bind(self._router, endpoint, insecure=insecure)
+            self.endpoint = bind(self._router, endpoint, keys=keys, insecure=insecure)
             bind(self._bell, "inproc://end")
         except BaseException:
-            self._context.destroy(linger=0)
+            self._router.close()
+            self._bell.close()
+            self._context.term()
             raise
         self._thread = threading.Thread(target=self._serve, name="journal-socket", daemon=True)
         self._thread.start()

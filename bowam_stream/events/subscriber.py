@@ -11,6 +11,7 @@ import logging
 import math
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
@@ -29,12 +30,14 @@ from bowam_stream.events.wire import (
     STATUS_TOPIC,
     topic,
 )
+from bowam_stream.keys import Keys, Links, connect
 from bowam_stream.messages import Event
 
 log = logging.getLogger(__name__)
 
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5556"
 ANSWER_MS = 1000  # an unanswered question to the journal is asked again: it went to a process that is gone
+LINK_MS = 1000  # how soon a handshake that failed is noticed
 RECONNECT_MS, RECONNECT_MAX_MS = 50, 1000
 
 
@@ -63,12 +66,14 @@ class Story:
         journal: str | None = None,
         cameras: Collection[str] | None = None,
         since: int | Mapping[str, int] | None = None,
+        keys: str | Path | None = None,
     ) -> None:
         self.endpoint = str(parse(endpoint))
         self.journal_endpoint = str(parse(journal)) if journal else journal_of(endpoint)
         self.malformed = 0  # messages of the topic that could not be read
         self._merge = Merge(cameras=cameras, since=since)
         self._ready: deque[Event] = deque()
+        self._keys = None if keys is None else Keys(Path(keys))
         self._context = self._context_type()
         self._journal: Any = None  # connected while there is something to ask
         self._asked_ns = 0
@@ -76,7 +81,7 @@ class Story:
         for prefix in (EVENT_TOPIC, STATUS_TOPIC):
             for wanted in [prefix.encode()] if cameras is None else [topic(prefix, camera) for camera in cameras]:
                 self._topic.subscribe(wanted)
-        self._topic.connect(self.endpoint)
+        self._links = Links(self._topic, (self.endpoint,), self._keys)
 
     @property
     def cursor(self) -> dict[str, int]:
@@ -99,16 +104,16 @@ class Story:
         socket.set(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
         socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
         socket.set(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
-        socket.set(zmq.IPV6, int("[" in self.endpoint))
         return socket
 
-    def _listen(self, end_ns: float) -> tuple[Any, bytes | None, int | None]:
-        """The socket to wait at, what to send there first, and how many ms to wait at most (None: for ever)."""
+    def _listen(self, end_ns: float) -> tuple[Any, bytes | None, int]:
+        """The socket to wait at, what to send there first, and how many ms to wait at most."""
         now_ns = clock.monotonic_ns()
         left_ms = max(0.0, (end_ns - now_ns) / clock.NS_PER_MS)
+        self._links.hear()
         if not self._merge.behind:
             self._hang_up()
-            return self._topic, None, None if left_ms == math.inf else math.ceil(left_ms)
+            return self._topic, None, math.ceil(min(left_ms, LINK_MS))
         waited_ms = (now_ns - self._asked_ns) / clock.NS_PER_MS
         if self._asked_ns and waited_ms < ANSWER_MS:
             return self._journal, None, math.ceil(min(left_ms, ANSWER_MS - waited_ms))
@@ -116,7 +121,7 @@ class Story:
             self._hang_up()  # whoever was asked is gone; a late answer must not be taken for that of the next question
         if self._journal is None:
             self._journal = self._socket(zmq.DEALER)
-            self._journal.connect(self.journal_endpoint)
+            connect(self._journal, self.journal_endpoint, self._keys)
         self._asked_ns = now_ns
         return self._journal, self._merge.request(), math.ceil(min(left_ms, ANSWER_MS))
 
@@ -143,11 +148,14 @@ class Story:
     def _check_answered(self, timeout_s: float | None) -> None:
         if not self._answered():
             raise TransportError(
-                f"nothing answered at {self.journal_endpoint} within {timeout_s:g} s; is a worker running there?"
+                f"nothing answered at {self.journal_endpoint} within {timeout_s:g} s; is a worker running there"
+                f"{', and do the keys fit' if self._keys else ''}?"
             )
 
     def close(self) -> None:
         """Leave; the subscription can't be used any more."""
+        if hasattr(self, "_links") and not self._context.closed:
+            self._links.close()
         self._context.destroy(linger=0)
 
     def __del__(self) -> None:
@@ -200,17 +208,20 @@ def subscribe(
     cameras: Collection[str] | None = None,
     since: int | Mapping[str, int] | None = None,
     timeout_s: float | None = None,
+    keys: str | Path | None = None,
 ) -> Subscription:
     """Events of a worker, each once, in order per camera and without gaps, for as long as you iterate.
 
     `journal` is the journal socket (the next port of `endpoint` by default). `since` is the last seq that you have, for
     all cameras or as {camera: seq}, where a camera that is not named starts from its first event; None gives what
-    happens after this call. Events are records: a provisional one is followed by a final or retracted one.
+    happens after this call. Events are records: a provisional one is followed by a final or retracted one. `keys` is
+    the folder with own.key_secret and server.key, where the worker has keys (`bowam keygen`).
 
     Returns as soon as the worker answered; raises TransportError if nothing did within `timeout_s` (None waits), or if
-    the cursor is of another journal. Later the subscription waits for a worker that went away, and goes on.
+    the cursor is of another journal; ConfigError if the keys can't be used. Later the subscription waits for a worker
+    that went away, and goes on.
     """
-    subscription = Subscription(endpoint, journal=journal, cameras=cameras, since=since)
+    subscription = Subscription(endpoint, journal=journal, cameras=cameras, since=since, keys=keys)
     try:
         subscription._run(subscription._answered, timeout_s)
         subscription._check_answered(timeout_s)

@@ -20,6 +20,7 @@ from prometheus_client.metrics_core import Metric
 
 from bowam_stream import clock
 from bowam_stream.clock import NS_PER_SECOND
+from bowam_stream.keys import REFUSALS as HANDSHAKE_REFUSALS
 from bowam_stream.messages import AlignedFrame, Event, Kind, Model
 
 # Edges at the service objectives: half of the events within 60 ms, 99% within 150; live frames are dropped at 500.
@@ -122,6 +123,14 @@ class _Metrics:
             ["camera", "stage", "reason"],
             registry=self.registry,
         )
+        self._handshakes = Counter(
+            "bowam_handshakes_refused",
+            "Connections that ended before the first message, for want of a key.",
+            ["reason"],
+            registry=self.registry,
+        )
+        for reason in HANDSHAKE_REFUSALS:
+            self._handshakes.labels(reason)
         self._camera_up = self._camera_metric(Gauge, "bowam_camera_up", "1 while the camera delivers.")
 
     def add_camera(self, camera: str) -> None:
@@ -131,6 +140,10 @@ class _Metrics:
     def stage(self, timing: StageTiming) -> None:
         """The hook for `timed`."""
         self._stage.labels(timing.stage).observe(timing.duration_ns / NS_PER_SECOND)
+
+    def handshake_refused(self, reason: str) -> None:
+        """Somebody could not connect; see bowam_stream.keys."""
+        self._handshakes.labels(reason).inc()
 
     def restarted(self, reasons: Mapping[str, int]) -> None:
         """How often the supervisor has started this process again, by reason."""

@@ -20,6 +20,7 @@ from bowam_stream import clock, logs
 from bowam_stream.capture import Ahead, FaceStage, Grabbed, LiveGrabber, Pacer, Source, open_source
 from bowam_stream.config import Config
 from bowam_stream.errors import SourceError
+from bowam_stream.keys import open_keys
 from bowam_stream.messages import EndOfStream, Frame, Hello, Moment
 from bowam_stream.metrics import CaptureMetrics, Heartbeat, MetricsServer, timed
 from bowam_stream.pipeline.notify import Notifier
@@ -313,16 +314,19 @@ def run_capture(
 
     A recording waits for its worker and loses nothing; a camera, and a recording `as_live`, waits for nobody. With
     `patient`, a camera that is not there yet is waited for. None if it was stopped before there was anything to end.
-    Raises SourceError, AddressInUse, TransportError.
+    Raises SourceError, AddressInUse, TransportError, ConfigError.
     """
     cv2.setNumThreads(1)  # its pictures are too small to share, and a camera may have one core
     source = open_source(spec, config.source)
     lossless = not (source.live or as_live)
     metrics = CaptureMetrics([camera])
     metrics.restarted(restarts())
+    keys = open_keys(config.keys, metrics.handshake_refused)
     with ExitStack() as stack:
         stack.enter_context(logs.everywhere(camera=camera))
-        sender = stack.enter_context(open_sender(config.transport, lossless=lossless, cancelled=lambda: bool(stop)))
+        sender = stack.enter_context(
+            open_sender(config.transport, lossless=lossless, cancelled=lambda: bool(stop), keys=keys)
+        )
         notifier = stack.enter_context(Notifier())
         capture = Capture(
             source,
@@ -337,7 +341,14 @@ def run_capture(
         )
         host, port = config.metrics.host, config.metrics.capture_port
         server = stack.enter_context(
-            MetricsServer(metrics, host=host, port=port, alive=capture.alive, ready=capture.ready)
+            MetricsServer(
+                metrics,
+                host=host,
+                port=port,
+                insecure=config.metrics.insecure,
+                alive=capture.alive,
+                ready=capture.ready,
+            )
         )
         log.info("metrics at http://%s:%d/metrics", host, server.port)
         notifier.ready()

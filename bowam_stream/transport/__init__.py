@@ -8,7 +8,9 @@ memory.py      both, without sockets                sockets.py     how every soc
 
 from collections.abc import Callable
 
+from bowam_stream.addresses import reachable
 from bowam_stream.errors import ConfigError
+from bowam_stream.keys import Keys
 from bowam_stream.transport.codec import MAX_FACES, Message, decode, encode
 from bowam_stream.transport.interface import Cancelled, Drops, FrameReceiver, FrameSender, Observer, Rewind
 from bowam_stream.transport.live import LiveReceiver, LiveSender
@@ -35,25 +37,31 @@ __all__ = [
 
 
 def open_sender(
-    settings: TransportSettings, *, lossless: bool, cancelled: Callable[[], bool] = lambda: False
+    settings: TransportSettings,
+    *,
+    lossless: bool,
+    cancelled: Callable[[], bool] = lambda: False,
+    keys: Keys | None = None,
 ) -> FrameSender:
     """Listen at `settings.endpoint`. Raises AddressInUse, or TransportError for an address that can't be used.
 
     A lossless sender that waits for a worker asks `cancelled` about once a second, and raises Cancelled.
     """
-    return ReplaySender(settings, cancelled) if lossless else LiveSender(settings)
+    return ReplaySender(settings, cancelled, keys) if lossless else LiveSender(settings, keys=keys)
 
 
-def open_receiver(settings: TransportSettings, *, lossless: bool, observer: Observer | None = None) -> FrameReceiver:
+def open_receiver(
+    settings: TransportSettings, *, lossless: bool, observer: Observer | None = None, keys: Keys | None = None
+) -> FrameReceiver:
     """Connect to `settings.connect`, or to `settings.endpoint` where that is empty; captures may come later.
 
-    Losses and links are told to `observer`. Raises ConfigError for several recordings at once, TransportError for what
-    is no address.
+    Losses and links are told to `observer`. Raises ConfigError for several recordings at once and for a capture whose
+    key is not known, TransportError for what is no address.
     """
-    endpoints = settings.connect or (settings.endpoint,)
+    endpoints = settings.connect or (reachable(settings.endpoint),)
     observer = observer or Drops()
     if not lossless:
-        return LiveReceiver(endpoints, settings, observer)
+        return LiveReceiver(endpoints, settings, observer, keys=keys)
     if len(endpoints) > 1:
         raise ConfigError(f"a worker takes one recording at a time, not {len(endpoints)}; start a worker for each")
-    return ReplayReceiver(endpoints[0], settings, observer)
+    return ReplayReceiver(endpoints[0], settings, observer, keys)

@@ -14,15 +14,15 @@ from typing import Self
 import zmq
 
 from bowam_stream import clock
-from bowam_stream.addresses import bind
 from bowam_stream.clock import NS_PER_MS
-from bowam_stream.errors import TransportError
+from bowam_stream.errors import ConfigError, TransportError
+from bowam_stream.keys import Keys, Links, bind
 from bowam_stream.messages import AlignedFrame, EndOfStream, Hello
 from bowam_stream.transport.codec import TOPIC, Message, decode, encode, stamped
 from bowam_stream.transport.inbox import Inbox
 from bowam_stream.transport.interface import MALFORMED, STAGE, UNKNOWN_CAMERA, Observer, Skipped, StreamState
 from bowam_stream.transport.settings import TransportSettings
-from bowam_stream.transport.sockets import LINK_EVENTS, Socket, connect, new_socket, read_link
+from bowam_stream.transport.sockets import Socket, new_socket
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,13 @@ END_LINGER_MS = 200  # how long the end of a stream may still be on its way when
 class LiveSender:
     """Publishes one camera to any number of workers, and never waits for them."""
 
-    def __init__(self, settings: TransportSettings, *, now_ns: Callable[[], int] = clock.monotonic_ns) -> None:
+    def __init__(
+        self,
+        settings: TransportSettings,
+        *,
+        keys: Keys | None = None,
+        now_ns: Callable[[], int] = clock.monotonic_ns,
+    ) -> None:
         self._now_ns = now_ns
         self._hello_every_ns = settings.hello_every_ms * NS_PER_MS
         self._stream: StreamState | None = None
@@ -46,7 +52,7 @@ class LiveSender:
         self._socket.setsockopt(zmq.SNDHWM, settings.queue_frames)
         self._socket.setsockopt(zmq.SNDBUF, settings.kernel_buffer_bytes)
         try:
-            self.endpoint = bind(self._socket, settings.endpoint, insecure=settings.insecure)
+            self.endpoint = bind(self._socket, settings.endpoint, keys=keys, insecure=settings.insecure)
         except TransportError:
             self.close()
             raise
@@ -116,6 +122,7 @@ class LiveReceiver:
         settings: TransportSettings,
         observer: Observer,
         *,
+        keys: Keys | None = None,
         now_ns: Callable[[], int] = clock.monotonic_ns,
     ) -> None:
         self._observer = observer
@@ -127,13 +134,11 @@ class LiveReceiver:
         socket.setsockopt(zmq.RCVBUF, settings.kernel_buffer_bytes)
         socket.setsockopt(zmq.SUBSCRIBE, TOPIC)
         try:
-            monitor = socket.get_monitor_socket(LINK_EVENTS)
-            for endpoint in endpoints:
-                connect(socket, endpoint)
-        except TransportError:
+            links = Links(socket, endpoints, keys)
+        except (ConfigError, TransportError):
             self._context.destroy(linger=0)
             raise
-        self._thread = threading.Thread(target=self._drain, args=(socket, monitor), name="bowam-frames", daemon=True)
+        self._thread = threading.Thread(target=self._drain, args=(socket, links), name="bowam-frames", daemon=True)
         self._thread.start()
 
     def receive(self, timeout_s: float) -> Message | None:
@@ -157,25 +162,25 @@ class LiveReceiver:
             self._context.term()  # wakes the thread, which closes its sockets, for which this waits
             self._thread.join()
 
-    def _drain(self, socket: Socket, monitor: Socket) -> None:
+    def _drain(self, socket: Socket, links: Links) -> None:
         """The receiving thread: it alone touches the sockets."""
         poller = zmq.Poller()
         poller.register(socket, zmq.POLLIN)
-        poller.register(monitor, zmq.POLLIN)
+        poller.register(links.monitor, zmq.POLLIN)
         try:
             while True:
-                for ready, _ in poller.poll():
-                    if ready is monitor:
-                        self._observer.link(*read_link(monitor))
-                    else:
+                for ready, _ in poller.poll(links.wait_ms()):
+                    if ready is socket:
                         self._take([frame.buffer for frame in socket.recv_multipart(zmq.NOBLOCK, copy=False)])
+                for endpoint, up in links.hear():
+                    self._observer.link(endpoint, up)
         except zmq.ContextTerminated:
             pass
         except Exception as error:  # a bug must reach the worker's thread, which would wait for ever
             log.exception("the receiving thread broke")
             self._inbox.fail(error)
         finally:
-            monitor.close(0)
+            links.monitor.close(0)
             socket.close(0)
 
     def _take(self, parts: list[memoryview]) -> None:

@@ -23,14 +23,14 @@ from typing import Self
 import msgspec
 import zmq
 
-from bowam_stream.addresses import bind
-from bowam_stream.errors import TransportError
+from bowam_stream.errors import ConfigError, TransportError
+from bowam_stream.keys import Keys, Links, bind
 from bowam_stream.messages import AlignedFrame, EndOfStream, Hello
 from bowam_stream.transport.codec import Message, Part, decode, encode, stamped
 from bowam_stream.transport.control import Control, Credit, Done, Ping, Ready, Refused, read_control, write_control
 from bowam_stream.transport.interface import NOTHING_SKIPPED, Cancelled, Observer, Rewind, Skipped
 from bowam_stream.transport.settings import TransportSettings
-from bowam_stream.transport.sockets import LINK_EVENTS, Socket, connect, new_socket, read_link
+from bowam_stream.transport.sockets import Socket, new_socket
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,9 @@ class Peer(msgspec.Struct):
 class ReplaySender:
     """Feeds one recording to one worker."""
 
-    def __init__(self, settings: TransportSettings, cancelled: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, settings: TransportSettings, cancelled: Callable[[], bool] = lambda: False, keys: Keys | None = None
+    ) -> None:
         self._settings = settings
         self._cancelled = cancelled
         self._peer: Peer | None = None
@@ -61,7 +63,7 @@ class ReplaySender:
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)  # sending to a worker that is gone is an error, not silence
         self._socket.setsockopt(zmq.SNDHWM, 0)  # credits bound what is under way
         try:
-            self.endpoint = bind(self._socket, settings.endpoint, insecure=settings.insecure)
+            self.endpoint = bind(self._socket, settings.endpoint, keys=keys, insecure=settings.insecure)
         except TransportError:
             self.close()
             raise
@@ -176,7 +178,9 @@ class ReplaySender:
 class ReplayReceiver:
     """Takes one recording after the other from one address, and loses nothing."""
 
-    def __init__(self, endpoint: str, settings: TransportSettings, observer: Observer) -> None:
+    def __init__(
+        self, endpoint: str, settings: TransportSettings, observer: Observer, keys: Keys | None = None
+    ) -> None:
         self._endpoint = endpoint
         self._settings = settings
         self._observer = observer
@@ -187,14 +191,13 @@ class ReplayReceiver:
         self._context: zmq.Context[Socket] = zmq.Context()
         self._socket = new_socket(self._context, zmq.DEALER, settings)
         try:
-            self._monitor = self._socket.get_monitor_socket(LINK_EVENTS)
-            connect(self._socket, endpoint)
-        except TransportError:
+            self._links = Links(self._socket, (endpoint,), keys)
+        except (ConfigError, TransportError):
             self._context.destroy(linger=0)
             raise
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
-        self._poller.register(self._monitor, zmq.POLLIN)
+        self._poller.register(self._links.monitor, zmq.POLLIN)
 
     def receive(self, timeout_s: float) -> Message | None:
         """The next message. Raises TransportError if the capture is gone for too long, refuses, or talks nonsense.
@@ -206,9 +209,10 @@ class ReplayReceiver:
         while True:
             started_s = time.monotonic()
             wait_s = max(0.0, min(deadline_s - started_s, patience_s))
-            ready = dict(self._poller.poll(math.ceil(wait_s * 1000)))
-            if self._monitor in ready:
-                self._note_link(*read_link(self._monitor))
+            wait_ms, again_ms = math.ceil(wait_s * 1000), self._links.wait_ms()
+            ready = dict(self._poller.poll(wait_ms if again_ms is None else min(wait_ms, again_ms)))
+            for link in self._links.hear():
+                self._note_link(*link)
             if self._socket in ready:
                 self._silent_s = 0.0
                 message = self._take([frame.buffer for frame in self._socket.recv_multipart(zmq.NOBLOCK, copy=False)])
@@ -238,8 +242,7 @@ class ReplayReceiver:
     def close(self) -> None:
         """Release the socket, after an acknowledgement had its chance to leave."""
         if not self._context.closed:
-            self._socket.disable_monitor()
-            self._monitor.close(0)
+            self._links.close()
             self._socket.close(linger=DONE_LINGER_MS if self._acknowledged else 0)
             self._context.term()
 

@@ -12,7 +12,7 @@ class TransportSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
     endpoint: str = "tcp://127.0.0.1:5555"  # where capture listens
     connect: tuple[str, ...] = ()  # the captures of a worker; empty: `endpoint`
-    insecure: bool = False  # True: listen beyond this machine although nothing is encrypted
+    insecure: bool = False  # True: listen beyond this machine without keys, so that nothing is encrypted
 
     # Live: lossy, and young rather than complete.
     max_age_ms: AtLeastOne = 500  # an older frame is dropped with all that wait behind it: one gap, then fresh frames

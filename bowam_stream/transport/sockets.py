@@ -1,13 +1,8 @@
-"""How every frame socket is set up: bounded, never lingering, with heartbeats. Keys (CURVE) would be set here."""
+"""How every frame socket is set up: bounded, never lingering, with heartbeats. Its keys come from bowam_stream.keys."""
 
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
-from bowam_stream.addresses import parse
-from bowam_stream.errors import TransportError
 from bowam_stream.transport.settings import TransportSettings
-
-LINK_EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
 
 Socket = zmq.Socket[bytes]
 
@@ -26,20 +21,3 @@ def new_socket(context: zmq.Context[Socket], kind: int, settings: TransportSetti
     ):
         socket.setsockopt(option, value)
     return socket
-
-
-def connect(socket: Socket, endpoint: str) -> None:
-    """Connect now or as soon as somebody listens there. Raises TransportError for what is no address."""
-    address = parse(endpoint)
-    if address.scheme == "tcp":
-        socket.setsockopt(zmq.IPV6, int(":" in address.host))
-    try:
-        socket.connect(str(address))
-    except zmq.ZMQError as error:
-        raise TransportError(f"can't connect to {endpoint}: {zmq.strerror(error.errno or 0)}") from error
-
-
-def read_link(monitor: Socket) -> tuple[str, bool]:
-    """The next event of a monitor that was made with LINK_EVENTS: an endpoint, and whether it is up."""
-    event = parse_monitor_message(monitor.recv_multipart())
-    return event["endpoint"].decode(), event["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED

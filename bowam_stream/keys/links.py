@@ -1,0 +1,110 @@
+"""Connections that heal: where a handshake failed, they are made again with the keys that are there then."""
+
+import contextlib
+import logging
+import socket as socketlib
+from collections.abc import Iterable
+from typing import Any
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+from bowam_stream import clock
+from bowam_stream.addresses import parse
+from bowam_stream.errors import ConfigError, TransportError
+from bowam_stream.keys.files import ALLOWED
+from bowam_stream.keys.guard import FAILED
+from bowam_stream.keys.keyring import LOG_EVERY_NS, Keys, connect
+
+log = logging.getLogger(__name__)
+
+AGAIN_NS = clock.NS_PER_SECOND  # after a handshake that failed
+EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | FAILED
+
+
+class Links:
+    """The connections of one socket, seen through its monitor. Where a handshake fails, it connects again.
+
+    libzmq does not: it gives a server up that refuses its key, and keeps to the server's key that it was given. But
+    keys are allowed late, and are replaced. Used by the thread that owns the socket.
+    """
+
+    def __init__(self, socket: Any, endpoints: Iterable[str], keys: Keys | None) -> None:
+        """Connect to all `endpoints`, now or as soon as somebody listens there; see `connect` for what is raised."""
+        self._socket, self._keys = socket, keys
+        socket.monitor(address := f"inproc://links.{id(self)}", EVENTS)
+        self.monitor: zmq.Socket[bytes] = socket.context.socket(zmq.PAIR, socket_class=zmq.Socket)
+        self.monitor.set(zmq.RCVHWM, 0)  # a full monitor stops its socket, and closing that would wait for ever
+        self.monitor.connect(address)
+        self._endpoints = tuple(endpoints)
+        self._told: dict[str, str] = {}
+        self._again_ns: dict[str, int] = {}
+        for endpoint in self._endpoints:
+            connect(socket, endpoint, keys)
+
+    def hear(self) -> list[tuple[str, bool]]:
+        """What came from the monitor: addresses, and whether each is up now. Never waits; call it often."""
+        heard = []
+        now_ns = clock.monotonic_ns()
+        while self.monitor.poll(0):
+            event = parse_monitor_message(self.monitor.recv_multipart(zmq.NOBLOCK))
+            address = event["endpoint"].decode(errors="replace")
+            if event["event"] & FAILED:
+                self._failed(address, event["event"] == zmq.EVENT_HANDSHAKE_FAILED_AUTH, now_ns)
+            else:
+                heard.append((address, event["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED))
+        for endpoint in [endpoint for endpoint, due_ns in self._again_ns.items() if due_ns <= now_ns]:
+            self._connect_again(endpoint, now_ns)
+        return heard
+
+    def wait_ms(self) -> int | None:
+        """How soon `hear` has something to do even if nothing comes; None if never."""
+        if not self._again_ns:
+            return None
+        left_ns = min(self._again_ns.values()) - clock.monotonic_ns()
+        return max(0, left_ns // clock.NS_PER_MS + 1)
+
+    def close(self) -> None:
+        """End the monitor, before the socket is closed."""
+        self._socket.disable_monitor()
+        self.monitor.close(0)
+
+    def _failed(self, address: str, refused: bool, now_ns: int) -> None:
+        for endpoint in self._endpoints:
+            if _means(endpoint, address):
+                self._again_ns.setdefault(endpoint, now_ns + AGAIN_NS)
+                self._tell(endpoint, refused)
+
+    def _tell(self, endpoint: str, refused: bool) -> None:
+        """Say why, once until the reason changes."""
+        if self._keys is None:
+            why = "does not speak with us: it wants keys, or is no socket of ours"
+        elif refused:
+            why = f"does not allow our key; put {self._keys.folder}/own.key into its folder {ALLOWED}"
+        else:
+            why = f"has no keys, or not the one that {self._keys.folder} says"
+        if self._told.get(endpoint) != why:
+            self._told[endpoint] = why
+            log.warning("%s %s; trying again", endpoint, why)
+
+    def _connect_again(self, endpoint: str, now_ns: int) -> None:
+        del self._again_ns[endpoint]
+        with contextlib.suppress(zmq.ZMQError):  # libzmq gave it up already
+            self._socket.disconnect(str(parse(endpoint)))
+        try:
+            connect(self._socket, endpoint, self._keys)
+        except (ConfigError, TransportError) as error:  # a key that is just being copied
+            log.warning("%s", error)
+            self._again_ns[endpoint] = now_ns + LOG_EVERY_NS
+
+
+def _means(endpoint: str, address: str) -> bool:
+    """Whether a monitor that says `address` may mean `endpoint`: it says a name first, and its IP address later."""
+    ours, theirs = parse(endpoint), parse(address)
+    if ours.scheme != theirs.scheme or ours.port != theirs.port:
+        return False
+    if ours.host == theirs.host:
+        return True
+    with contextlib.suppress(OSError):
+        return theirs.host in {found[4][0] for found in socketlib.getaddrinfo(ours.host, ours.port)}
+    return False
