@@ -3,6 +3,7 @@
     schema.py          how an event is written: canonical JSON, `bowam.event/1`
     accounts.py        where the frames of every session went
     journal.py         SQLite: what stands there is never lost and never said twice
+    purge.py           retention: the oldest go, and the journal says how far
     ledger.py          commit, publish, mark: the order that makes it true
     publisher.py       the event topic (PUB)
     replay_socket.py   the journal socket (ROUTER): what was missed
@@ -11,7 +12,7 @@
     subscriber.py      `subscribe`, for your own program
     asynchronous.py    the same for asyncio
 
-A worker uses the first six, in this order; a subscriber the last four.
+A worker uses what comes before wire.py, in this order (an operator purges); a subscriber the last four.
 """
 
 from bowam_stream.events.accounts import SessionAccount

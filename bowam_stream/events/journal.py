@@ -97,7 +97,7 @@ _PASSING = ("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_BUSY", "SQLITE_LOCKED", "S
 
 
 @contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into one line that says what to do."""
     try:
         yield
@@ -152,10 +152,10 @@ class Journal:
         self._claims: dict[str, IO[str]] = {}
         if path.is_dir():
             raise JournalError(f"journal {path}: it is a folder; name a file in it")
-        with _explained(path):
+        with explained(path):
             self._db = sqlite3.connect(_uri(path, readonly), uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         try:
-            with _explained(path):
+            with explained(path):
                 self._prepare()
             for camera in cameras:
                 self.claim(camera)
@@ -217,7 +217,7 @@ class Journal:
 
     @contextlib.contextmanager
     def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
-        with _explained(self.path):
+        with explained(self.path):
             self._db.execute(f"BEGIN {kind}")
             try:
                 yield
@@ -373,8 +373,15 @@ class Journal:
 
     def heads(self) -> dict[str, int]:
         """The last seq of each camera."""
-        with _explained(self.path):
+        with explained(self.path):
             return dict(self._db.execute("SELECT camera, seq FROM cameras ORDER BY camera").fetchall())
+
+    def purged(self) -> dict[str, int]:
+        """How far each camera was purged: its records begin right behind that seq."""
+        with explained(self.path):
+            if self._version() < 2:
+                return {}
+            return dict(self._db.execute("SELECT camera, purged FROM cameras ORDER BY camera").fetchall())
 
     def page(self, since: Mapping[str, int], *, cameras: Iterable[str] | None = None, limit: int = PAGE_EVENTS) -> Page:
         """Up to `limit` events after the cursor `since` (camera -> last seq known), camera by camera, in order of seq.
@@ -409,13 +416,13 @@ class Journal:
                 yield event
 
     def _select(self, clause: str, *values: object) -> list[Event]:
-        with _explained(self.path):
+        with explained(self.path):
             rows = self._db.execute(f"SELECT content, published_utc_ns, latency_ms FROM events {clause}", values)
             return [_stored(*row) for row in rows]
 
     def close(self) -> None:
         """Release the file and the claims."""
-        with _explained(self.path):
+        with explained(self.path):
             self._db.close()
         for lock in self._claims.values():
             lock.close()
