@@ -1,5 +1,6 @@
 """The commands of docs/operating.md, on the journal of a worker that goes on writing: backup, audit, restore."""
 
+import contextlib
 import json
 import re
 import shutil
@@ -57,19 +58,20 @@ def test_a_copy_of_a_running_journal_is_sound_and_can_be_restored(
     place.play(40)
     live = start("live", "--source", clip, "--config", place.file)
     first = place.subscribe(start, "--since", 0, "--timeout", 60, "--count", 6)
-    assert len(events(first.communicate(timeout=90)[0])) == 6
+    out, errors = first.communicate(timeout=90)
+    assert len(events(out)) == 6, errors
     for command in copies:
         (tmp_path / "backups" / "bowam.sqlite").unlink(missing_ok=True)
         subprocess.run(command, shell=True, check=True)
         assert live.poll() is None
         subprocess.run(audit, shell=True, check=True, stdout=subprocess.DEVNULL)
-        with sqlite3.connect(tmp_path / "backups" / "bowam.sqlite") as copy:
+        with contextlib.closing(sqlite3.connect(tmp_path / "backups" / "bowam.sqlite")) as copy:
             assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
             (copied,) = copy.execute("SELECT count(*) FROM events").fetchone()
         assert copied >= 6
 
     def written() -> int:
-        with sqlite3.connect(f"file:{journal}?mode=ro", uri=True) as book:
+        with contextlib.closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as book:
             return int(book.execute("SELECT max(seq) FROM events").fetchone()[0])
 
     wait_for(lambda: written() > copied)

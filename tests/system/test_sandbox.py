@@ -1,5 +1,7 @@
 """Capture and worker run as the units and images run them: without rights, with nothing to write but one folder."""
 
+import contextlib
+import json
 import os
 import re
 import shutil
@@ -53,11 +55,13 @@ class Box(Place):
         """The command of a unit, behind its walls."""
         (command,) = sandbox.settings(UNITS / unit, "ExecStart")
         inside = [sys.executable, sandbox.__file__, str(UNITS / unit), str(self.folder)]
+        stated = " ".join(sandbox.settings(UNITS / unit, "Environment")).replace("=/tmp", f"={self.folder}")
         outside = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+        outside |= dict(word.split("=", 1) for word in self.here(stated).split())
         with (self.folder / "log").open("a") as log:
             return subprocess.Popen(
                 ["unshare", "--mount", *inside, *self.here(command).split(), *more],
-                env={**outside, "TMPDIR": str(self.folder), "MPLCONFIGDIR": str(self.folder), **environment},
+                env={**outside, "TMPDIR": str(self.folder), **environment},
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 text=True,
@@ -109,5 +113,11 @@ def test_the_units_commands_serve_behind_their_walls(box: Box, clip: Path, start
         for process in processes:
             process.kill()
             process.wait()
-    with sqlite3.connect(box.folder / "journal.sqlite") as journal:
+    with contextlib.closing(sqlite3.connect(box.folder / "journal.sqlite")) as journal:
         assert journal.execute("SELECT count(*) FROM events").fetchone()[0] >= 3
+    lines = (box.folder / "log").read_text().splitlines()
+    records = [json.loads(line) for line in lines if line.startswith("{")]  # libraries in C++ write plain ones
+    named = [record for record in records if "camera" in record]
+    assert {record["logger"].rpartition(".")[2] for record in named} >= {"capturing", "working"}
+    assert {record["camera"] for record in named} == {"cam0"}
+    assert any(record.get("session") for record in named)
