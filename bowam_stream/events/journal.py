@@ -268,9 +268,10 @@ class Journal:
         if lock := self._claims.pop(camera, None):
             lock.close()
 
-    def append(self, event: Event) -> Event | None:
+    def append(self, event: Event, account: SessionAccount | None = None) -> Event | None:
         """Store an event and give it the next seq of its camera; returns it as it will be published.
 
+        The books of its session, if given, are kept with it: what an event names stands in them.
         None if it is there already: the same phase of the same event, or any phase of an event that was closed. So a
         recording can be fed again from its first frame. `event.seq` and `event.delivery` are ignored.
         """
@@ -295,6 +296,8 @@ class Journal:
                 self._db.execute("INSERT INTO open VALUES (?, ?, ?)", (event.event_id, event.camera, seq))
             else:
                 self._db.execute("DELETE FROM open WHERE event_id = ?", (event.event_id,))
+            if account is not None:
+                self._write_accounts([account])
         return from_json(content)
 
     def mark_published(self, event: Event) -> None:
@@ -320,19 +323,22 @@ class Journal:
 
     def write_accounts(self, accounts: Iterable[SessionAccount]) -> None:
         """Keep the books of these sessions as they stand, all or none."""
-        seen_utc_ns = clock.utc_ns()
         with self._transaction():
-            self._db.executemany(
-                "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (
-                        *(a.camera, a.session, seen_utc_ns, a.source, a.lossless),
-                        *(a.captured, a.published, a.received, a.spotted),
-                        *(msgspec.json.encode(a.dropped, order="sorted").decode(), a.ended),
-                    )
-                    for a in accounts
-                ],
-            )
+            self._write_accounts(accounts)
+
+    def _write_accounts(self, accounts: Iterable[SessionAccount]) -> None:
+        seen_utc_ns = clock.utc_ns()
+        self._db.executemany(
+            "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    *(a.camera, a.session, seen_utc_ns, a.source, a.lossless),
+                    *(a.captured, a.published, a.received, a.spotted),
+                    *(msgspec.json.encode(a.dropped, order="sorted").decode(), a.ended),
+                )
+                for a in accounts
+            ],
+        )
 
     def accounts(self, *, camera: str | None = None, session: str | None = None) -> list[SessionAccount]:
         """The books of all sessions, or of some; in the order in which they were last written."""
