@@ -10,7 +10,6 @@ import contextlib
 import errno
 import ipaddress
 import os
-import re
 import socket as socketlib
 import stat
 from typing import TYPE_CHECKING, Any
@@ -21,13 +20,11 @@ import msgspec
 if TYPE_CHECKING:
     import zmq
 
+from bowam_stream.credentials import redact as redact
 from bowam_stream.errors import AddressInUse, TransportError
 
 LOCAL_NAMES = frozenset({"localhost", "lo"})  # libzmq takes an interface's name where it takes a host
 IPC_PATH_BYTES = 107  # sockaddr_un.sun_path without its terminating zero (unix(7))
-
-_CREDENTIALS = re.compile(r"(?<=://)\S*@")
-_SECRET_PARAMETER = re.compile(r"(?i)([?&;](?:[\w.-]*(?:pass|pwd|token|secret|key|auth|user|login)[\w.-]*)=)[^&;#\s]*")
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,12 +153,3 @@ def bind(socket: "zmq.Socket[bytes]", endpoint: str, *, insecure: bool = False) 
         reason = zmq.strerror(error.errno or 0)
         raise TransportError(f"can't listen on {endpoint}: {reason}; choose another address") from error
     return socket.get_string(zmq.LAST_ENDPOINT).rstrip("\0")
-
-
-def redact(text: str) -> str:
-    """`text` with every credential in its addresses replaced by `***`.
-
-    Everything up to the last `@` of a word goes: passwords hold slashes and at signs, and a path that loses its
-    beginning is the smaller harm. Values of telling query parameters (`?user=...&password=...`) go as well.
-    """
-    return _SECRET_PARAMETER.sub(r"\1***", _CREDENTIALS.sub("***@", text))

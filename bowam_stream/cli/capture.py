@@ -5,11 +5,18 @@ from typing import Annotated
 
 import typer
 
-from bowam_stream.cli.options import Camera, ConfigFile, Consent, Frames, Insecure, Keys, MaxFaces, Rate
+from bowam_stream.cli.options import Camera, ConfigFile, Consent, Frames, Insecure, Keys, MaxFaces, Rate, read_source
 
 
 def capture(
-    source: Annotated[str, typer.Argument(help="Video, folder of images, 0, /dev/video0, rtsp://..., test://pattern.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            envvar="BOWAM_SOURCE",
+            callback=read_source,
+            help="Video, folder of images, 0, /dev/video0, rtsp://..., test://pattern; -: its address stands on stdin.",
+        ),
+    ],
     camera: Camera = "cam0",
     frames: Frames = None,
     config: ConfigFile = None,

@@ -5,12 +5,27 @@ from typing import Annotated
 
 import typer
 
-from bowam_stream.cli.options import Camera, ConfigFile, Consent, FalseAlarms, Insecure, Keys, MaxFaces, Weights
+from bowam_stream.cli.options import (
+    Camera,
+    ConfigFile,
+    Consent,
+    FalseAlarms,
+    Insecure,
+    Keys,
+    MaxFaces,
+    Weights,
+    read_source,
+)
 
 
 def live(
     source: Annotated[
-        str, typer.Option("--source", help="0, /dev/video0, rtsp://...; a video is played as a camera would send it.")
+        str,
+        typer.Option(
+            "--source",
+            callback=read_source,
+            help="0, /dev/video0, rtsp://...; a video is played as a camera would send it; -: address on stdin.",
+        ),
     ] = "0",
     camera: Camera = "cam0",
     max_faces: MaxFaces = None,

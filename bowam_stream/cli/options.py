@@ -15,6 +15,13 @@ def _camera(name: str) -> str:
     return name
 
 
+def read_source(source: str) -> str:
+    """The source that was given; for `-`, the first line of standard input, which no process list shows."""
+    import sys
+
+    return sys.stdin.readline().strip() if source == "-" else source
+
+
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="FILE.toml", help="Settings file; flags come on top of it.")
 ]

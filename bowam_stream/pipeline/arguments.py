@@ -2,6 +2,7 @@
 
 A command line with credentials (rtsp://user:password@camera) becomes one without: the true arguments travel in a file
 that has no name (memfd_create), whose descriptor the process inherits, reads and closes before it does anything else.
+What a person typed shows until Python has started, a tenth of a second; `-` reads an address from standard input.
 """
 
 import contextlib
@@ -9,23 +10,19 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
+from bowam_stream.credentials import redact
+
 VARIABLE = "BOWAM_ARGUMENTS_FD"
 """Number of that descriptor, in the environment of a process whose arguments were hidden."""
 
 
 def shown(argument: str) -> str:
     """What may be seen of an argument."""
-    if not any(sign in argument for sign in "@="):
-        return argument
-    from bowam_stream.addresses import redact  # not for a command that names no address
-
-    return redact("".join(argument.split())) if "://" in argument else redact(argument)
+    return redact("".join(argument.split()) if ":/" in argument and "@" in argument else argument)
 
 
 def without_credentials(text: str) -> str:
     """A message without those of any address, nor those of our own arguments, in whatever form it repeats them."""
-    from bowam_stream.addresses import redact
-
     for argument in sys.argv[1:]:
         text = text.replace(argument, shown(argument))
     return redact(text)
