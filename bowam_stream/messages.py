@@ -44,6 +44,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     frames: int | None = None  # how many frames will come, if known (an estimate for progress bars, not a promise)
     lossless: bool = False  # True: a recording, every frame will arrive; False: live, frames may be missing
     quality: tuple[str, ...] = ()  # holds for every event of the stream, such as "truncated" or "no_timestamps"
+    consent: bool | None = None  # did the people in view agree? Stated by whoever runs the camera; None: nobody said
 
 
 class FaceQuality(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +89,7 @@ class EndOfStream(msgspec.Struct, frozen=True, kw_only=True):
     seq: int  # one past the last frame's
     frames: int  # decoded frames in all
     quality: tuple[str, ...] = ()  # what was only seen at the end, such as "truncated"
+    dropped: dict[str, int] = {}  # "stage/reason" -> decoded frames that never went out; frames = seq + all of these
 
 
 class Triple(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +115,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     score: float  # peak motion in units of this face's baseline noise
     quality: tuple[str, ...] = ()
     reason: str | None = None  # why it was retracted
+    consent: bool | None = None  # of the stream's hello
     triple: Triple | None = None  # for a final micro
 
 
@@ -159,6 +162,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     quality: tuple[str, ...]
     model: Model | None
     reason: str | None = None
+    consent: bool | None = None  # did the people in view agree? What the camera's operator stated; None: nothing
     delivery: Delivery | None = None
     schema: Literal["bowam.event/1"] = SCHEMA
 

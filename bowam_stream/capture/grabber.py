@@ -53,9 +53,10 @@ class Backoff:
 class LiveGrabber:
     """Runs a live source in a thread and connects again, with growing waits, whenever it is lost.
 
-    `on_drop(stage, reason)` is called for every frame that nobody took in time, `on_connection(up, error)` whenever the
-    connection comes or goes; both from the grabbing thread. If the very first connection fails, `get` raises its
-    error: a wrong address should be said, not retried.
+    `on_frame(grabbed)` is called for every frame that the camera sent, `on_drop(grabbed, stage, reason)` for those that
+    nobody took in time or that were left when it was stopped, `on_connection(up, error)` whenever the connection comes
+    or goes. If the very first connection fails, `get` raises its error, since a wrong address should be said, not
+    retried; unless `patient`, for a camera that is known to come.
     """
 
     def __init__(
@@ -63,10 +64,13 @@ class LiveGrabber:
         source: Source,
         settings: GrabberSettings = _SETTINGS,
         *,
-        on_drop: Callable[[str, str], None] = lambda stage, reason: None,
+        patient: bool = False,
+        on_frame: Callable[[Grabbed], None] = lambda grabbed: None,
+        on_drop: Callable[[Grabbed, str, str], None] = lambda grabbed, stage, reason: None,
         on_connection: Callable[[bool, SourceError | None], None] = lambda up, error: None,
     ) -> None:
         self._source, self._settings = source, settings
+        self._patient, self._on_frame = patient, on_frame
         self._on_drop, self._on_connection = on_drop, on_connection
         self._queue: deque[Grabbed] = deque()
         self._changed = threading.Condition()
@@ -88,11 +92,19 @@ class LiveGrabber:
                 raise self._failure
             return None
 
-    def stop(self, timeout_s: float = 10.0) -> None:
-        """End the thread. A driver that hangs in a read is left behind after `timeout_s`."""
-        self._stopping.set()
+    def halt(self) -> None:
+        """Take no frame any more, and drop those that wait; the thread may still hang in a read."""
         with self._changed:
+            self._stopping.set()
+            left = list(self._queue)
+            self._queue.clear()
             self._changed.notify_all()
+        for grabbed in left:
+            self._on_drop(grabbed, "grab", "stopped")
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """`halt`, and end the thread. A driver that hangs in a read is left behind after `timeout_s`."""
+        self.halt()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
 
@@ -113,7 +125,7 @@ class LiveGrabber:
                     raise SourceError(f"{self._source.name}: the stream ended")
                 except SourceError as error:
                     connection += received
-                    if not connection:
+                    if not connection and not self._patient:
                         raise
                     self._on_connection(False, error)
                     self._stopping.wait(backoff.next_s())
@@ -123,11 +135,14 @@ class LiveGrabber:
                 self._changed.notify_all()
 
     def _put(self, grabbed: Grabbed) -> None:
+        dropped = []
         with self._changed:
+            if self._stopping.is_set():
+                return
+            self._on_frame(grabbed)
             self._queue.append(grabbed)
-            dropped = len(self._queue) - self._settings.queue_frames
-            for _ in range(dropped):
-                self._queue.popleft()
+            while len(self._queue) > self._settings.queue_frames:
+                dropped.append(self._queue.popleft())
             self._changed.notify_all()
-        for _ in range(dropped):
-            self._on_drop("grab", "queue_full")
+        for old in dropped:
+            self._on_drop(old, "grab", "queue_full")

@@ -15,8 +15,9 @@ RateHz = Annotated[float, msgspec.Meta(gt=0, le=10_000)]
 
 
 class SourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How frames are fetched."""
+    """How frames are fetched, and under which terms."""
 
+    consent: bool | None = None  # True: the people in view agreed; False: not, or not asked; None: nothing is stated
     rate_hz: RateHz | None = None  # images, and recordings without timestamps: frames per second; cameras: asked for
     loops: Loops = 1  # recordings: how often they are played, with continuing time and frame numbers
     decode_threads: DecodeThreads = 1  # more are faster for 4K, but a damaged recording may then decode differently

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bowam_stream.cli.options import Camera, ConfigFile, Frames, Insecure, MaxFaces, Rate
+from bowam_stream.cli.options import Camera, ConfigFile, Consent, Frames, Insecure, MaxFaces, Rate
 
 
 def capture(
@@ -20,10 +20,13 @@ def capture(
         bool, typer.Option("--as-live", help="Publish a recording as a camera: paced, and lossy.")
     ] = False,
     speed: Annotated[str, typer.Option(help="Of a recording: 1 (as it was filmed) or max.")] = "max",
+    consent: Consent = None,
     metrics_port: Annotated[int | None, typer.Option(help="0 takes a free port.")] = None,
     insecure: Insecure = False,
 ) -> None:
     """Decode one source, align its faces and publish them."""
+    from bowam_stream.capture import is_camera
+    from bowam_stream.cli.notice import give_notice
     from bowam_stream.cli.terminal import err
     from bowam_stream.config import load_config, replaced
     from bowam_stream.pipeline.capturing import run_capture
@@ -32,14 +35,16 @@ def capture(
     if speed not in ("1", "max"):
         raise typer.BadParameter("must be 1 or max", param_hint="--speed")
     settings = load_config(config)
-    settings = replaced(settings, "source", rate_hz=rate, loops=loops)
+    settings = replaced(settings, "source", rate_hz=rate, loops=loops, consent=consent)
     settings = replaced(settings, "face", max_faces=max_faces)
     settings = replaced(settings, "transport", endpoint=frames, insecure=insecure or None)
     settings = replaced(settings, "metrics", capture_port=metrics_port)
+    if is_camera(source) and not supervised():  # whoever started us gave it, else
+        give_notice(settings.source.consent)
     if sys.stderr.isatty() and not supervised():
         err().print(
             f"{camera}: publishing faces at {settings.transport.endpoint}, metrics on port "
-            f"{settings.metrics.capture_port}; people in view must know; Ctrl-C ends",
+            f"{settings.metrics.capture_port}; Ctrl-C ends",
             markup=False,
         )
     run_capture(

@@ -5,12 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bowam_stream.cli.options import Camera, ConfigFile, FalseAlarms, Insecure, MaxFaces, Weights
-
-NOTICE = (
-    "People in view must know that their faces are analysed. Inferring emotions at work or in education is banned in "
-    "the EU (AI Act, Art. 5(1)(f)). No picture is stored."
-)
+from bowam_stream.cli.options import Camera, ConfigFile, Consent, FalseAlarms, Insecure, MaxFaces, Weights
 
 
 def live(
@@ -19,6 +14,7 @@ def live(
     ] = "0",
     camera: Camera = "cam0",
     max_faces: MaxFaces = None,
+    consent: Consent = None,
     journal: Annotated[Path | None, typer.Option(metavar="FILE", help="The event journal (SQLite).")] = None,
     weights: Weights = None,
     false_alarms_per_hour: FalseAlarms = None,
@@ -26,6 +22,7 @@ def live(
     insecure: Insecure = False,
 ) -> None:
     """Watch a camera until Ctrl-C. Others may subscribe to the events and scrape the metrics meanwhile."""
+    from bowam_stream.cli.notice import give_notice
     from bowam_stream.cli.panel import Panel
     from bowam_stream.cli.terminal import out
     from bowam_stream.config import at_false_alarms, load_config, replaced
@@ -33,11 +30,12 @@ def live(
     from bowam_stream.pipeline.stop import StopFlag
 
     settings = load_config(config)
+    settings = replaced(settings, "source", consent=consent)
     settings = replaced(settings, "face", max_faces=max_faces)
     settings = at_false_alarms(replaced(settings, "model", weights=weights), false_alarms_per_hour)
     settings = replaced(settings, "transport", insecure=insecure or None)
     settings = replaced(settings, "events", journal=journal, insecure=insecure or None)
-    out().print(NOTICE, markup=False)
+    give_notice(settings.source.consent)
     out().print(
         f"events at {settings.events.endpoint}, journal in {settings.events.journal}, metrics at "
         f"http://{settings.metrics.host}:{settings.metrics.capture_port} (capture) and "

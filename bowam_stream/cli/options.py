@@ -41,6 +41,13 @@ FalseAlarms = Annotated[
         help="Choose the threshold that was measured to give so many, per face; more of them, and less is missed.",
     ),
 ]
+Consent = Annotated[
+    bool | None,
+    typer.Option(
+        "--consent/--no-consent",
+        help="State in every event whether the people in view agreed; without it, nothing is stated.",
+    ),
+]
 Insecure = Annotated[
     bool, typer.Option("--insecure", help="Allow sockets beyond this machine without encryption or keys.")
 ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bowam_stream.cli.options import Camera, ConfigFile, FalseAlarms, MaxFaces, Rate, Weights
+from bowam_stream.cli.options import Camera, ConfigFile, Consent, FalseAlarms, MaxFaces, Rate, Weights
 
 if TYPE_CHECKING:
     from bowam_stream.cli.outputs import Outputs
@@ -34,6 +34,7 @@ def replay(
     max_faces: MaxFaces = None,
     rate: Rate = None,
     loops: Annotated[int | None, typer.Option(min=1, help="Play it so many times, as one stream.")] = None,
+    consent: Consent = None,
     config: ConfigFile = None,
 ) -> None:
     """Find the micro-expressions of a recording. The same recording gives the same events, byte for byte."""
@@ -43,7 +44,7 @@ def replay(
     if speed not in ("1", "max"):
         raise typer.BadParameter("must be 1 or max", param_hint="--speed")
     settings = load_config(config)
-    settings = replaced(settings, "source", rate_hz=rate, loops=loops)
+    settings = replaced(settings, "source", rate_hz=rate, loops=loops, consent=consent)
     settings = replaced(settings, "face", max_faces=max_faces)
     settings = at_false_alarms(replaced(settings, "model", weights=weights), false_alarms_per_hour)
     with run(

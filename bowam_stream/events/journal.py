@@ -4,7 +4,7 @@ One SQLite file in WAL mode with synchronous=FULL: `append` returns once the eve
 then is it published. A crash in between leaves a row that waits (`unpublished`). Readers never block the writer.
 
     journal     one row: the journal's name, by which subscribers notice that another journal took its place
-    cameras     the last seq of each camera
+    cameras     the last seq of each camera, and the last one that was purged: what is kept begins right behind it
     events      content, written once; when it was published stands beside it
     open        provisional events that no record has closed yet
 """
@@ -12,6 +12,7 @@ then is it published. A crash in between leaves a row that waits (`unpublished`)
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import os
 import secrets
 import sqlite3
@@ -26,29 +27,39 @@ from bowam_stream.errors import JournalError, TransportError
 from bowam_stream.events.schema import from_json, to_json
 from bowam_stream.messages import Delivery, Event
 
-VERSION = 1
 APPLICATION_ID = int.from_bytes(b"BWAM", "big")
 BUSY_TIMEOUT_S = 5.0  # how long a writer waits for another worker that writes to the same journal
 PAGE_EVENTS = 256  # read in one go
 
-_TABLES = """
-CREATE TABLE journal (name TEXT NOT NULL) STRICT;
-CREATE TABLE cameras (camera TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE events (
-    position INTEGER PRIMARY KEY AUTOINCREMENT,
-    camera TEXT NOT NULL,
-    seq INTEGER NOT NULL,
-    event_id TEXT NOT NULL,
-    phase TEXT NOT NULL,
-    content BLOB NOT NULL,
-    published_utc_ns INTEGER,
-    latency_ms REAL,
-    UNIQUE (camera, seq),
-    UNIQUE (event_id, phase)
-) STRICT;
-CREATE INDEX waiting ON events (position) WHERE published_utc_ns IS NULL;
-CREATE TABLE open (event_id TEXT PRIMARY KEY, camera TEXT NOT NULL, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-"""
+# What each version added: a new file takes every step, an older one those that it lacks.
+_STEPS: tuple[tuple[str, ...], ...] = (
+    (
+        "CREATE TABLE journal (name TEXT NOT NULL) STRICT",
+        "CREATE TABLE cameras (camera TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+        """
+        CREATE TABLE events (
+            position INTEGER PRIMARY KEY AUTOINCREMENT,
+            camera TEXT NOT NULL,
+            seq INTEGER NOT NULL,
+            event_id TEXT NOT NULL,
+            phase TEXT NOT NULL,
+            content BLOB NOT NULL,
+            published_utc_ns INTEGER,
+            latency_ms REAL,
+            UNIQUE (camera, seq),
+            UNIQUE (event_id, phase)
+        ) STRICT
+        """,
+        "CREATE INDEX waiting ON events (position) WHERE published_utc_ns IS NULL",
+        """
+        CREATE TABLE open (
+            event_id TEXT PRIMARY KEY, camera TEXT NOT NULL, seq INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
+    ("ALTER TABLE cameras ADD COLUMN purged INTEGER NOT NULL DEFAULT 0",),
+)
+VERSION = len(_STEPS)
 
 _HINTS = {
     "SQLITE_FULL": "the disk is full; free some space and start again",
@@ -136,30 +147,47 @@ class Journal:
     def _prepare(self) -> None:
         """Check that the file is ours and of our version; lay out a new one."""
         if not self._readonly:
+            self._db.execute("PRAGMA auto_vacuum=INCREMENTAL")  # of a new file, so that a purge can give space back
             (mode,) = self._db.execute("PRAGMA journal_mode=WAL").fetchone()
             if mode != "wal":
                 raise JournalError(f"journal {self.path}: this file system can't hold it safely; choose a local disk")
             self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten
         # A write lock, so that two workers don't both lay out a new file, and so that a read-only one is noticed now.
         with self._transaction("DEFERRED" if self._readonly else "IMMEDIATE"):
             (tables,) = self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             if not tables and self._readonly:
                 raise JournalError(f"journal {self.path}: it is empty; start a worker first")
             if not tables:
-                for statement in _TABLES.split(";\n"):
-                    self._db.execute(statement)
+                self._upgrade(0)
                 self._db.execute("INSERT INTO journal VALUES (?)", (secrets.token_hex(8),))
                 self._db.execute(f"PRAGMA application_id={APPLICATION_ID}")
-                self._db.execute(f"PRAGMA user_version={VERSION}")
             if self._db.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
                 raise JournalError(f"journal {self.path}: it is a database of another program; choose another file")
-            (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            if version != VERSION:
+            version = self._version()
+            if not 1 <= version <= VERSION:
                 raise JournalError(
                     f"journal {self.path}: it is of version {version} and this program writes version {VERSION}; "
                     "open it with the program that wrote it, or start a new journal"
                 )
+            older = version < VERSION and not self._readonly
+            if older:
+                self._upgrade(version)
+        if older:
+            with contextlib.suppress(sqlite3.OperationalError):  # without it, the file is sound and never shrinks
+                self._db.execute("VACUUM")  # only this gives an old file the auto_vacuum asked for above
         (self.name,) = self._db.execute("SELECT name FROM journal").fetchone()
+
+    def _version(self) -> int:
+        """Of the file, now: a worker may upgrade it while others read it."""
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        return version
+
+    def _upgrade(self, version: int) -> None:
+        """Bring the file from `version` to ours. Readers and rows are not touched."""
+        for statement in itertools.chain(*_STEPS[version:]):
+            self._db.execute(statement)
+        self._db.execute(f"PRAGMA user_version={VERSION}")
 
     @contextlib.contextmanager
     def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
@@ -217,7 +245,7 @@ class Journal:
             if known:
                 return None
             (seq,) = self._db.execute(
-                "INSERT INTO cameras VALUES (?, 1) ON CONFLICT DO UPDATE SET seq = seq + 1 RETURNING seq",
+                "INSERT INTO cameras (camera, seq) VALUES (?, 1) ON CONFLICT DO UPDATE SET seq = seq + 1 RETURNING seq",
                 (event.camera,),
             ).fetchone()
             content = to_json(msgspec.structs.replace(event, seq=seq), delivery=False)

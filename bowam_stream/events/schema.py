@@ -14,6 +14,7 @@ from bowam_stream.errors import TransportError
 from bowam_stream.messages import SCHEMA, Event
 
 DECIMALS = 4
+ADDED = ("consent",)  # keys that events of before lack: they read as null
 SCHEMA_FILE = Path(__file__).with_name("event.schema.json")
 
 
@@ -42,13 +43,13 @@ def to_json(event: Event, *, delivery: bool = True) -> bytes:
 
 
 def from_json(data: bytes | str) -> Event:
-    """Read one object; every key of the schema must be there, and no other. Raises TransportError."""
+    """Read one object: every key of the schema, though those `ADDED` may lack, and no other. Raises TransportError."""
     try:
         fields = msgspec.json.decode(data)
         event = msgspec.convert(fields, Event)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:  # ValidationError is a DecodeError
         raise TransportError(f"not a {SCHEMA} record: {error}") from None
-    if msgspec.json.decode(msgspec.json.encode(event)) != fields:
+    if msgspec.json.decode(msgspec.json.encode(event)) != dict.fromkeys(ADDED) | fields:
         raise TransportError(f"not a {SCHEMA} record: a key is missing or unknown; was it written by another version?")
     return event
 
@@ -57,7 +58,7 @@ def json_schema() -> dict[str, Any]:
     """The JSON Schema of what `to_json` writes; the committed `event.schema.json` equals it."""
     (schema,), definitions = msgspec.json.schema_components([Event], ref_template="#/$defs/{name}")
     for definition in definitions.values():
-        definition["required"] = sorted(definition["properties"])
+        definition["required"] = sorted(definition["properties"].keys() - set(ADDED))
         definition["additionalProperties"] = False
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

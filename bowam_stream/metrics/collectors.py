@@ -35,7 +35,7 @@ OTHER_CAMERA = "other"
 """The label of cameras beyond MAX_CAMERAS and of messages that name none: a stranger can't make series."""
 
 RECEIVER_DROPS = tuple(
-    ("receive", reason) for reason in ("lost", "age", "capacity", "malformed", "refused", "no_hello")
+    ("receive", reason) for reason in ("lost", "absent", "age", "capacity", "malformed", "refused", "no_hello")
 )
 RETRACTIONS = (
     *("none", "too_short", "too_weak", "too_strong", "frame_rate"),
@@ -162,7 +162,7 @@ class CaptureMetrics(_Metrics):
     """Numbers of a capture process."""
 
     stages = ("decode", "align", "cut", "publish")
-    drops = (("grab", "queue_full"),)
+    drops = (("grab", "queue_full"), ("grab", "stopped"), ("align", "stopped"), ("decode", "skipped"))
 
     def __init__(self, cameras: Iterable[str] = ()) -> None:
         super().__init__()
@@ -175,10 +175,10 @@ class CaptureMetrics(_Metrics):
         for camera in cameras:
             self.add_camera(camera)
 
-    def captured(self, camera: str, t_ns: int) -> None:
-        """A frame was decoded; `t_ns` is its capture time."""
+    def captured(self, camera: str, t_ns: int, count: int = 1) -> None:
+        """A frame was decoded; `t_ns` is its capture time. `count` includes those before it that can't be used."""
         label = self._label(camera)
-        self._captured.labels(label).inc()
+        self._captured.labels(label).inc(count)
         times = self._times.setdefault(label, deque(maxlen=RATE_FRAMES))
         times.append(t_ns)
         if times[-1] > times[0]:
@@ -208,7 +208,8 @@ class WorkerMetrics(_Metrics):
     def __init__(self, cameras: Iterable[str] = (), labels: Iterable[str] = ()) -> None:
         super().__init__()
         self._labels = tuple(labels)
-        self._received = self._camera_metric(Counter, "bowam_frames_received", "Frames that reached the spotter.")
+        self._received = self._camera_metric(Counter, "bowam_frames_received", "Frames that came off the wire.")
+        self._spotted = self._camera_metric(Counter, "bowam_frames_spotted", "Frames that reached the spotter.")
         self._gaps = self._camera_metric(Counter, "bowam_sequence_gaps", "Jumps of the sequence on the wire.")
         self._age = self._camera_metric(
             Histogram, "bowam_frame_age_seconds", "From publication to the spotter.", buckets=LATENCY_EDGES_S
@@ -253,10 +254,14 @@ class WorkerMetrics(_Metrics):
         if timing.stage == "journal":
             self._journal.observe(timing.duration_ns / NS_PER_SECOND)
 
-    def received(self, frame: AlignedFrame, waiting: int) -> None:
+    def received(self, camera: str) -> None:
+        """A frame came off the wire."""
+        self._received.labels(self._label(camera)).inc()
+
+    def spotted(self, frame: AlignedFrame, waiting: int) -> None:
         """A frame reached the spotter, with `waiting` behind it. Its age is known only where the clock is ours."""
         label = self._label(frame.camera)
-        self._received.labels(label).inc()
+        self._spotted.labels(label).inc()
         self._depth.labels(label).set(waiting)
         if frame.clock == clock.clock_id():
             self._age.labels(label).observe(max(0, clock.monotonic_ns() - frame.published_ns) / NS_PER_SECOND)

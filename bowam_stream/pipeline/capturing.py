@@ -8,6 +8,7 @@ import hashlib
 import logging
 import secrets
 import threading
+from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -30,17 +31,66 @@ GRAB_TIMEOUT_S = 0.2  # how soon a camera without frames notices that it should 
 HEARTBEAT_LIMIT_S = 10.0  # a capture that takes longer for one frame of a camera hangs
 
 
+class Tally:
+    """Where the frames of one session went, exactly; the metrics hear it as well. Several threads tell it.
+
+    captured = published + dropped, once `settle` has been called.
+    """
+
+    def __init__(self, camera: str, metrics: CaptureMetrics) -> None:
+        self._camera = camera
+        self._metrics = metrics
+        self._lock = threading.Lock()
+        self._captured = self._published = 0
+        self._dropped: Counter[str] = Counter()
+
+    def captured(self, moment: Moment) -> None:
+        """A frame was decoded. Numbers that its source passed over were frames that could not be used."""
+        with self._lock:
+            passed = moment.frame - self._captured
+            self._captured += 1 + passed
+        self._metrics.captured(self._camera, moment.t_ns, passed + 1)
+        if passed:
+            self.dropped("decode", "skipped", passed)
+
+    def published(self) -> None:
+        """A frame was handed to the transport."""
+        with self._lock:
+            self._published += 1
+        self._metrics.published(self._camera)
+
+    def dropped(self, stage: str, reason: str, count: int = 1) -> None:
+        """`count` frames will never go out."""
+        with self._lock:
+            self._dropped[f"{stage}/{reason}"] += count
+        self._metrics.dropped(self._camera, stage, reason, count)
+
+    def settle(self) -> None:
+        """The session is over: what was on its way between two stages is dropped."""
+        with self._lock:
+            left = self._captured - self._published - self._dropped.total()
+        if left:
+            self.dropped("align", "stopped", left)
+
+    def books(self) -> tuple[int, dict[str, int]]:
+        """Frames captured, and those dropped by stage/reason."""
+        with self._lock:
+            return self._captured, dict(sorted(self._dropped.items()))
+
+
 class Session:
     """One stream of aligned frames, from its hello to its end."""
 
-    def __init__(self, hello: Hello, config: Config, sender: FrameSender, metrics: CaptureMetrics) -> None:
+    def __init__(
+        self, hello: Hello, config: Config, sender: FrameSender, metrics: CaptureMetrics, tally: Tally
+    ) -> None:
         self._hello = hello
+        self._tally = tally
         self._sender = sender
         self._metrics = metrics
         self._aligner = FaceAligner(config.face)
         self._stage = FaceStage(self._aligner, camera=hello.camera, session=hello.session)
         self._had_face = False
-        self._decoded = 0
 
     def __enter__(self) -> "Session":
         try:
@@ -52,6 +102,7 @@ class Session:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._tally.settle()
         self._aligner.close()
         self._metrics.camera_up(self._hello.camera, False)
 
@@ -64,26 +115,27 @@ class Session:
                     aligned = self._stage.cut(frame, faces)
                 with timed(self._metrics.stage, "publish"):
                     self._sender.send(aligned)
-                self._decoded = frame.moment.frame + 1
                 if self._had_face and not aligned.faces:
                     self._metrics.face_lost(camera)
                 self._had_face = bool(aligned.faces)
-                self._metrics.published(camera)
+                self._tally.published()
 
     def end(self, quality: tuple[str, ...] = ()) -> EndOfStream:
-        """What closes this stream."""
+        """What closes this stream, after the last of its frames."""
+        self._tally.settle()
+        frames, dropped = self._tally.books()
         return EndOfStream(
             camera=self._hello.camera,
             session=self._hello.session,
             seq=self._stage.next_seq,
-            frames=self._decoded,
+            frames=frames,
             quality=quality,
+            dropped=dropped,
         )
 
     def _find(self, frames: Iterator[Frame]) -> Generator[tuple[Frame, Found], None, None]:
         """The faces of every frame."""
         for frame in frames:
-            self._metrics.captured(self._hello.camera, frame.moment.t_ns)
             with timed(self._metrics.stage, "align"):
                 found = self._stage.find(frame)
             yield frame, found
@@ -117,8 +169,10 @@ class Capture:
         sender: FrameSender,
         metrics: CaptureMetrics,
         stop: StopFlag,
+        patient: bool = False,
     ) -> None:
         self._open = False
+        self._patient = patient
         self._given_up = threading.Event()
         self._heartbeat = Heartbeat(HEARTBEAT_LIMIT_S)
         self._source = source
@@ -139,32 +193,43 @@ class Capture:
 
     def play(self, *, paced: bool) -> EndOfStream:
         """Send a recording from its first frame to its last, or until told to stop. Raises Rewind."""
-        with Ahead(self._decoded()) as decoded, self._session() as session:
-            session.publish(self._in_time(decoded, Pacer() if paced else None))
+        tally = Tally(self._camera, self._metrics)
+        with Ahead(self._decoded()) as decoded, self._session(tally) as session:
+            session.publish(self._in_time(decoded, Pacer() if paced else None, tally))
             end = session.end((*self._source.late_quality, *(("interrupted",) if self._stop else ())))
             self._sender.close(end)
             return end
 
     def watch(self) -> EndOfStream | None:
         """Send what a camera sees until told to stop. Every connection is a session of its own."""
-        grabber = LiveGrabber(self._source, on_drop=self._dropped, on_connection=self._connection)
+        tallies: defaultdict[int, Tally] = defaultdict(lambda: Tally(self._camera, self._metrics))  # by connection
+        grabber = LiveGrabber(
+            self._source,
+            patient=self._patient,
+            on_frame=lambda grabbed: tallies[grabbed.connection].captured(grabbed.frame.moment),
+            on_drop=lambda grabbed, stage, reason: tallies[grabbed.connection].dropped(stage, reason),
+            on_connection=self._connection,
+        )
         grabber.start()
         end: EndOfStream | None = None
         try:
             grabbed = self._next(grabber)
             while grabbed is not None:
-                with self._session() as session:
+                with self._session(tallies[grabbed.connection]) as session:
                     connection = Connection(grabbed, lambda: self._next(grabber))
                     session.publish(connection.frames(), give_up=self._given_up.set)
-                    end = session.end()
+                    if connection.next is None:
+                        grabber.halt()  # what waits there belongs to this session's books
+                    end = session.end(("interrupted",) if connection.next else ())
+                    self._sender.end(end)
+                tallies.pop(grabbed.connection)
                 grabbed = connection.next
-            self._sender.close(end)
             return end
         finally:
             grabber.stop()
 
     @contextmanager
-    def _session(self) -> Iterator[Session]:
+    def _session(self, tally: Tally) -> Iterator[Session]:
         hello = Hello(
             camera=self._camera,
             session=self._session_name(),
@@ -173,8 +238,9 @@ class Capture:
             frames=self._source.frames,
             lossless=self._lossless,
             quality=self._source.quality,
+            consent=self._config.source.consent,
         )
-        with Session(hello, self._config, self._sender, self._metrics) as session:
+        with Session(hello, self._config, self._sender, self._metrics, tally) as session:
             self._open = True
             try:
                 yield session
@@ -187,7 +253,7 @@ class Capture:
             return f"{clock.utc_ns() // clock.NS_PER_SECOND:x}-{secrets.token_hex(4)}"
         return hashlib.sha256(f"{self._source.digest}\0{self._config.digest()}".encode()).hexdigest()[:16]
 
-    def _in_time(self, frames: Iterator[Frame], pacer: Pacer | None) -> Iterator[Frame]:
+    def _in_time(self, frames: Iterator[Frame], pacer: Pacer | None, tally: Tally) -> Iterator[Frame]:
         """The frames of a recording, none too early, until told to stop; dated now if they play a camera's."""
         start_ns: int | None = None
         for frame in frames:
@@ -198,6 +264,7 @@ class Capture:
                 return
             if start_ns is None:  # only now: loading the models takes longer than an event may
                 start_ns = clock.monotonic_ns() - frame.moment.t_ns
+            tally.captured(frame.moment)
             yield frame if self._lossless else _as_live(frame, start_ns)
 
     def _decoded(self) -> Generator[Frame, None, None]:
@@ -217,10 +284,6 @@ class Capture:
             if (grabbed := grabber.get(GRAB_TIMEOUT_S)) is not None:
                 return grabbed
         return None
-
-    def _dropped(self, stage: str, reason: str) -> None:
-        self._metrics.captured(self._camera, clock.monotonic_ns())
-        self._metrics.dropped(self._camera, stage, reason)
 
     def _connection(self, up: bool, error: SourceError | None) -> None:
         self._metrics.camera_up(self._camera, up)

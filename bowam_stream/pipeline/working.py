@@ -273,7 +273,7 @@ def serve(
         if message is None:
             return None
         if isinstance(message, AlignedFrame):
-            metrics.received(message, receiver.waiting(message.camera))
+            metrics.spotted(message, receiver.waiting(message.camera))
         worker.handle(message)
         if isinstance(message, EndOfStream):
             receiver.acknowledge(message)

@@ -39,6 +39,7 @@ class FaceSpotter:
 
     def __init__(self, settings: SpottingSettings, hello: Hello, track: int) -> None:
         self._settings = settings
+        self._consent = hello.consent
         self._follower = Follower()
         self.machine = FaceMachine(settings, hello.camera, hello.session, track)
         self._crops: deque[tuple[int, int, Face]] = deque()  # t_ns, frame, face
@@ -61,13 +62,15 @@ class FaceSpotter:
         self._crops.append((t_ns, frame.moment.frame, face))
         while t_ns - self._crops[0][0] > self._settings.crops_ms * NS_PER_MS:
             self._crops.popleft()
-        return [self._with_triple(c) for c in self.machine.push(frame.moment, row, flaws, rate_hz)]
+        return [self._complete(c) for c in self.machine.push(frame.moment, row, flaws, rate_hz)]
 
     def stop(self, reason: str) -> list[Candidate]:
         """Close what is open: nothing more will come of this face."""
-        return [self._with_triple(c) for c in self.machine.stop(reason)]
+        return [self._complete(c) for c in self.machine.stop(reason)]
 
-    def _with_triple(self, candidate: Candidate) -> Candidate:
+    def _complete(self, candidate: Candidate) -> Candidate:
+        """With the stream's consent and, for a final micro, with what the network looks at."""
+        candidate = msgspec.structs.replace(candidate, consent=self._consent)
         if candidate.kind != "micro" or candidate.offset is None:
             return candidate
         wanted = (candidate.onset.frame, candidate.apex.frame, candidate.offset.frame)

@@ -59,14 +59,15 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     session: Name
 
 
-class HelloHeader(_Header, frozen=True, kw_only=True, tag="bowam.hello/1"):
-    """Header of a Hello; no payload."""
+class HelloHeader(_Header, frozen=True, kw_only=True, omit_defaults=True, tag="bowam.hello/1"):
+    """Header of a Hello; no payload. Consent is sent where it was stated: older programs don't know that key."""
 
     source: Text
     rate_hz: float | None
     frames: Count | None
     lossless: bool
     quality: Quality
+    consent: bool | None = None
 
 
 class FaceHeader(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,6 +97,7 @@ class EndHeader(_Header, frozen=True, kw_only=True, tag="bowam.end/1"):
     seq: Count
     frames: Count
     quality: Quality
+    dropped: Annotated[dict[Annotated[str, Meta(max_length=64)], Count], Meta(max_length=32)] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -9,6 +9,7 @@ with open_sender(settings, lossless=True) as sender:         with open_receiver(
 
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -24,6 +25,11 @@ class Cancelled(Exception):
     """The sender waits for a worker, none is there, and nobody wants to wait any longer."""
 
 
+Skipped = Mapping[tuple[str, str], int]
+"""(session, reason) -> frames that were dropped."""
+NOTHING_SKIPPED: Skipped = {}
+
+
 class FrameSender(Protocol):
     """The capture's end. Not thread-safe: one thread sends."""
 
@@ -36,6 +42,9 @@ class FrameSender(Protocol):
 
     def send(self, frame: AlignedFrame) -> None:
         """Publish one frame. Live: never waits. Lossless: waits for a credit; raises Rewind or TransportError."""
+
+    def end(self, end: EndOfStream) -> None:
+        """End the stream; another may be opened. Lossless: as with `close`."""
 
     def close(self, end: EndOfStream | None = None) -> None:
         """End the stream, if `end` is given, and release everything. Lossless: `end` waits until the worker
@@ -61,6 +70,9 @@ class FrameReceiver(Protocol):
     def waiting(self, camera: str) -> int:
         """Frames of `camera` that wait in this process; 0 for a lossless transport, where the sender waits instead."""
 
+    def skipped(self) -> Skipped:
+        """What of its camera was dropped between the last message that `receive` gave and the one before it."""
+
     def acknowledge(self, end: EndOfStream) -> None:
         """Say that all that follows from the stream is safe, so that a lossless sender may go. Live: does nothing."""
 
@@ -77,6 +89,9 @@ class FrameReceiver(Protocol):
 class Observer(Protocol):
     """Hears what a receiver has to tell beside messages; called from any thread, must not block."""
 
+    def received(self, camera: str) -> None:
+        """A frame of `camera` came off the wire: it will be given out, or told as dropped."""
+
     def dropped(self, camera: str, stage: str, reason: str, count: int = 1) -> None:
         """`count` frames of `camera` were lost; every lost frame is told exactly once."""
 
@@ -91,7 +106,9 @@ STAGE = "receive"
 LOST, AGE, CAPACITY, MALFORMED, REFUSED, NO_HELLO = "lost", "age", "capacity", "malformed", "refused", "no_hello"
 REASONS = (LOST, AGE, CAPACITY, MALFORMED, REFUSED, NO_HELLO)
 """Why a receiver drops: lost on the wire, too old, too many waiting, not a message, another session holds the camera,
-no hello yet (a worker that joins)."""
+no hello yet (a worker that joins). All but the first and the malformed were received."""
+GRAB_FULL = "grab/queue_full"
+"""What is missing between two published frames: a camera was faster than face alignment."""
 UNKNOWN_CAMERA = ""
 """The camera of a message that can't be read."""
 
@@ -104,6 +121,11 @@ class Drops:
         self.frames: Counter[tuple[str, str, str]] = Counter()
         self.gaps: Counter[str] = Counter()
         self.links: dict[str, bool] = {}
+        self.arrived: Counter[str] = Counter()
+
+    def received(self, camera: str) -> None:
+        with self._lock:
+            self.arrived[camera] += 1
 
     def dropped(self, camera: str, stage: str, reason: str, count: int = 1) -> None:
         with self._lock:
@@ -137,4 +159,5 @@ class StreamState:
             seq=self._seq,
             frames=self._frames,
             quality=("interrupted",),
+            dropped={GRAB_FULL: self._frames - self._seq} if self._frames > self._seq else {},
         )

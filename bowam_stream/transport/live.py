@@ -20,7 +20,7 @@ from bowam_stream.errors import TransportError
 from bowam_stream.messages import AlignedFrame, EndOfStream, Hello
 from bowam_stream.transport.codec import TOPIC, Message, decode, encode, stamped
 from bowam_stream.transport.inbox import Inbox
-from bowam_stream.transport.interface import MALFORMED, STAGE, UNKNOWN_CAMERA, Observer, StreamState
+from bowam_stream.transport.interface import MALFORMED, STAGE, UNKNOWN_CAMERA, Observer, Skipped, StreamState
 from bowam_stream.transport.settings import TransportSettings
 from bowam_stream.transport.sockets import LINK_EVENTS, Socket, connect, new_socket, read_link
 
@@ -38,6 +38,7 @@ class LiveSender:
         self._hello_every_ns = settings.hello_every_ms * NS_PER_MS
         self._stream: StreamState | None = None
         self._hello_due_ns = 0
+        self._linger_ms = 0
         self._context: zmq.Context[Socket] = zmq.Context()
         # XPUB is a PUB that tells who subscribes, and VERBOSE tells every one: each gets the hello with the next frame.
         self._socket = new_socket(self._context, zmq.XPUB, settings)
@@ -66,14 +67,21 @@ class LiveSender:
         self._publish(stamped(frame, self._now_ns()))
         self._stream.sent(frame)
 
+    def end(self, end: EndOfStream) -> None:
+        """Publish `end`. A full queue would drop it, and libzmq does not tell: say it while the queues run empty."""
+        for _ in range(END_REPEATS):
+            self._publish(end)
+            time.sleep(END_EVERY_S)
+        self._stream, self._linger_ms = None, END_LINGER_MS
+
     def close(self, end: EndOfStream | None = None) -> None:
         """Publish `end`, if given, and release the socket."""
         if self._context.closed:
             return
         if end is not None:
-            self._publish_last(end)
+            self.end(end)
         self._stream = None
-        self._socket.close(linger=END_LINGER_MS if end is not None else 0)
+        self._socket.close(linger=self._linger_ms)
         self._context.term()
 
     def _repeat_hello(self) -> None:
@@ -86,12 +94,6 @@ class LiveSender:
         if joined or now_ns >= self._hello_due_ns:
             self._publish(self._stream.hello)
             self._hello_due_ns = now_ns + self._hello_every_ns
-
-    def _publish_last(self, end: EndOfStream) -> None:
-        """A full queue would drop the end, and libzmq does not tell: say it again while the queues run empty."""
-        for _ in range(END_REPEATS):
-            self._publish(end)
-            time.sleep(END_EVERY_S)
 
     def _publish(self, message: Message) -> None:
         self._socket.send_multipart(encode(message), zmq.NOBLOCK, copy=False)
@@ -141,6 +143,10 @@ class LiveReceiver:
     def waiting(self, camera: str) -> int:
         """Frames of `camera` that wait in this process."""
         return self._inbox.waiting(camera)
+
+    def skipped(self) -> Skipped:
+        """What was dropped before the last message."""
+        return self._inbox.skipped()
 
     def acknowledge(self, end: EndOfStream) -> None:
         """Nobody waits for it."""

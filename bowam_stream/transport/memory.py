@@ -18,7 +18,16 @@ from bowam_stream.errors import TransportError
 from bowam_stream.messages import AlignedFrame, EndOfStream, Hello
 from bowam_stream.transport.codec import Message, stamped
 from bowam_stream.transport.inbox import Inbox
-from bowam_stream.transport.interface import Drops, FrameReceiver, FrameSender, Observer, Rewind, StreamState
+from bowam_stream.transport.interface import (
+    NOTHING_SKIPPED,
+    Drops,
+    FrameReceiver,
+    FrameSender,
+    Observer,
+    Rewind,
+    Skipped,
+    StreamState,
+)
 from bowam_stream.transport.settings import TransportSettings
 
 
@@ -100,10 +109,16 @@ class LiveMemorySender(_End):
         self._link.publish(stamped(frame, self._link.now_ns()))
         self._stream.sent(frame)
 
+    def end(self, end: EndOfStream) -> None:
+        """Hand over `end`."""
+        if self._stream is not None:
+            self._link.publish(end)
+        self._stream = None
+
     def close(self, end: EndOfStream | None = None) -> None:
         """Hand over `end`, if given."""
-        if end is not None and self._stream is not None:
-            self._link.publish(end)
+        if end is not None:
+            self.end(end)
         self._stream = None
 
 
@@ -121,6 +136,10 @@ class LiveMemoryReceiver(_End):
     def waiting(self, camera: str) -> int:
         """Frames of `camera` that wait."""
         return self._inbox.waiting(camera)
+
+    def skipped(self) -> Skipped:
+        """What was dropped before the last message."""
+        return self._inbox.skipped()
 
     def acknowledge(self, end: EndOfStream) -> None:
         """Nobody waits for it."""
@@ -151,7 +170,7 @@ class ReplayLink:
         with self.changed:
             if self.active is not None:
                 raise TransportError("this recording already feeds a worker; close that one first")
-            self.active = ReplayMemoryReceiver(self)
+            self.active = ReplayMemoryReceiver(self, observer or Drops())
             self.queue.clear()
             self.rewind, self.greeted, self.done = self.greeted, False, None
             self.changed.notify_all()
@@ -180,12 +199,18 @@ class ReplayMemorySender(_End):
         with self._link.changed:
             self._transmit(stamped(frame, clock.monotonic_ns()))
 
-    def close(self, end: EndOfStream | None = None) -> None:
-        """Hand over `end`, if given, and wait until it is acknowledged."""
-        if end is not None and self._opened:
+    def end(self, end: EndOfStream) -> None:
+        """Hand over `end`, and wait until it is acknowledged."""
+        if self._opened:
             with self._link.changed:
                 self._transmit(end)
                 self._wait(lambda: self._link.done == end.session)
+        self._opened = False
+
+    def close(self, end: EndOfStream | None = None) -> None:
+        """Hand over `end`, if given, and wait until it is acknowledged."""
+        if end is not None:
+            self.end(end)
         self._opened = False
 
     def _transmit(self, message: Message) -> None:
@@ -205,8 +230,9 @@ class ReplayMemorySender(_End):
 class ReplayMemoryReceiver(_End):
     """Takes every message once, in order."""
 
-    def __init__(self, link: ReplayLink) -> None:
+    def __init__(self, link: ReplayLink, observer: Observer) -> None:
         self._link = link
+        self._observer = observer
 
     def receive(self, timeout_s: float) -> Message | None:
         """The next message, or None."""
@@ -214,11 +240,18 @@ class ReplayMemoryReceiver(_End):
             if self._link.active is not self or not self._link.changed.wait_for(lambda: self._link.queue, timeout_s):
                 return None
             self._link.changed.notify_all()
-            return self._link.queue.popleft()
+            message = self._link.queue.popleft()
+        if isinstance(message, AlignedFrame):
+            self._observer.received(message.camera)
+        return message
 
     def waiting(self, camera: str) -> int:
         """Nothing waits here: the sender does."""
         return 0
+
+    def skipped(self) -> Skipped:
+        """Nothing is ever dropped."""
+        return NOTHING_SKIPPED
 
     def acknowledge(self, end: EndOfStream) -> None:
         """Let the sender go."""

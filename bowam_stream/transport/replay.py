@@ -28,7 +28,7 @@ from bowam_stream.errors import TransportError
 from bowam_stream.messages import AlignedFrame, EndOfStream, Hello
 from bowam_stream.transport.codec import Message, Part, decode, encode, stamped
 from bowam_stream.transport.control import Control, Credit, Done, Ping, Ready, Refused, read_control, write_control
-from bowam_stream.transport.interface import Cancelled, Observer, Rewind
+from bowam_stream.transport.interface import NOTHING_SKIPPED, Cancelled, Observer, Rewind, Skipped
 from bowam_stream.transport.settings import TransportSettings
 from bowam_stream.transport.sockets import LINK_EVENTS, Socket, connect, new_socket, read_link
 
@@ -78,13 +78,17 @@ class ReplaySender:
             raise TransportError("no stream is open: call open(hello) before send(frame)")
         self._transmit(stamped(frame, time.monotonic_ns()))
 
+    def end(self, end: EndOfStream) -> None:
+        """Send `end`, and wait until the worker acknowledged it. Raises Rewind or TransportError."""
+        self._transmit(end)
+        self._wait("acknowledge the end of the recording", lambda peer: peer.done == end.session)
+
     def close(self, end: EndOfStream | None = None) -> None:
         """Send `end`, if given, and wait until the worker acknowledged it; then release the socket."""
         if self._context.closed:
             return
         if end is not None:
-            self._transmit(end)
-            self._wait("acknowledge the end of the recording", lambda peer: peer.done == end.session)
+            self.end(end)
         self._socket.close(linger=0)
         self._context.term()
 
@@ -222,6 +226,10 @@ class ReplayReceiver:
         """Nothing waits here: the sender does."""
         return 0
 
+    def skipped(self) -> Skipped:
+        """Nothing is ever dropped."""
+        return NOTHING_SKIPPED
+
     def acknowledge(self, end: EndOfStream) -> None:
         """Let the capture go: all that follows from the stream is safe."""
         self._acknowledged = True
@@ -254,6 +262,8 @@ class ReplayReceiver:
             return None
         message = decode(parts[1:])
         self._acknowledged = False
+        if isinstance(message, AlignedFrame):
+            self._observer.received(message.camera)
         self._send(Credit())
         return message
 

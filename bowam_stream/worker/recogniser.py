@@ -66,6 +66,7 @@ def to_event(candidate: Candidate, prediction: Prediction | None, model: Model |
         quality=tuple(sorted(set(candidate.quality))),
         model=model if prediction else None,
         reason=NONE if refused else candidate.reason,
+        consent=candidate.consent,
     )
 
 

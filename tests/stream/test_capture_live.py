@@ -184,21 +184,26 @@ class Connections:
 
 def test_the_grabber_drops_the_oldest_and_counts_it() -> None:
     """Of ten frames that nobody takes the last two wait; eight drops are told, with stage and reason."""
-    drops: list[tuple[str, str]] = []
+    drops: list[tuple[int, str, str]] = []
+    sent: list[int] = []
     done = threading.Event()
     grabber = LiveGrabber(
         Connections(10, 0),
         QUICK,
-        on_drop=lambda stage, reason: drops.append((stage, reason)),
+        on_frame=lambda grabbed: sent.append(grabbed.frame.moment.frame),
+        on_drop=lambda grabbed, stage, reason: drops.append((grabbed.frame.moment.frame, stage, reason)),
         on_connection=lambda up, error: done.set() if not up else None,
     )
     grabber.start()
     assert done.wait(10)
-    grabbed = [grabber.get(0), grabber.get(0)]
-    assert [g and g.frame.moment.frame for g in grabbed] == [8, 9]
-    assert drops == [("grab", "queue_full")] * 8
+    grabbed = grabber.get(0)
+    assert grabbed is not None
+    assert grabbed.frame.moment.frame == 8
+    assert drops == [(k, "grab", "queue_full") for k in range(8)]
     grabber.stop()
     assert grabber.get(0) is None
+    assert drops[8:] == [(9, "grab", "stopped")]
+    assert sent == list(range(10))
 
 
 def test_the_grabber_connects_again_and_numbers_the_connection() -> None:
@@ -225,6 +230,16 @@ def test_a_first_connection_that_fails_is_an_error() -> None:
     with pytest.raises(SourceError, match="gone"):
         grabber.get(10)
     grabber.stop()
+
+
+def test_a_patient_grabber_waits_for_its_first_connection() -> None:
+    """A camera that was there before a crash comes back."""
+    grabber = LiveGrabber(Connections(0, 0, 1), QUICK, patient=True)
+    grabber.start()
+    grabbed = grabber.get(10)
+    grabber.stop()
+    assert grabbed is not None
+    assert grabbed.connection == 0
 
 
 def test_waits_between_attempts_grow_to_a_maximum_and_differ() -> None:

@@ -56,6 +56,7 @@ events = st.builds(
     quality=st.lists(texts, max_size=3).map(tuple),
     model=st.none() | st.builds(Model, name=texts, weights=texts, backend=texts),
     reason=st.none() | texts,
+    consent=st.none() | st.booleans(),
     delivery=st.none() | st.builds(Delivery, published_utc_ns=st.integers(), latency_ms=st.none() | numbers),
 )
 
@@ -130,6 +131,8 @@ def _changed(**changes) -> bytes:
         _changed(schema=...),
         _changed(delivery=...),
         _changed(reason=...),
+        _changed(consent=1),
+        _changed(consent="yes"),
         _changed(surprise=1),
         _changed(seq="7"),
         _changed(seq=True),
@@ -167,7 +170,15 @@ def test_the_committed_schema_refuses_what_the_reader_refuses(data):
 
 def _obey(value, rule, definitions):
     """The part of JSON Schema 2020-12 that the file uses; an unknown keyword fails, so that none is overlooked."""
-    types = {"string": str, "integer": int, "number": (int, float), "object": dict, "array": list, "null": type(None)}
+    types = {
+        "boolean": bool,
+        "string": str,
+        "integer": int,
+        "number": (int, float),
+        "object": dict,
+        "array": list,
+        "null": type(None),
+    }
     if "type" in rule:
         assert isinstance(value, types[rule["type"]]), (value, rule["type"])
         assert not isinstance(value, bool), value

@@ -1,5 +1,6 @@
 """The journal: nothing lost, nothing twice, whatever happens to the file or to the process."""
 
+import contextlib
 import json
 import os
 import signal
@@ -211,7 +212,7 @@ def _another_program(path):
 def _another_version(path):
     Journal(path).close()
     with sqlite3.connect(path) as database:
-        database.execute("PRAGMA user_version=2")
+        database.execute("PRAGMA user_version=99")
     database.close()
 
 
@@ -232,7 +233,7 @@ def _folder(path):
     [
         (_not_a_database, "is not a journal"),
         (_another_program, "of another program"),
-        (_another_version, "of version 2"),
+        (_another_version, "of version 99"),
         (_cut_off, "damaged or cut off"),
         (_folder, "is a folder"),
     ],
@@ -337,3 +338,66 @@ def test_a_killed_writer_loses_nothing_that_it_reported(path):
         assert stored == list(range(1, len(stored) + 1))
         assert len(stored) >= reported
     assert json.loads(to_json(made("x")))["seq"] == 0
+
+
+def as_version_1_wrote_it(path: Path, *events: Event) -> None:
+    """A journal file as the first release laid it out."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.executescript(
+            """
+            CREATE TABLE journal (name TEXT NOT NULL) STRICT;
+            CREATE TABLE cameras (camera TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+            CREATE TABLE events (
+                position INTEGER PRIMARY KEY AUTOINCREMENT,
+                camera TEXT NOT NULL,
+                seq INTEGER NOT NULL,
+                event_id TEXT NOT NULL,
+                phase TEXT NOT NULL,
+                content BLOB NOT NULL,
+                published_utc_ns INTEGER,
+                latency_ms REAL,
+                UNIQUE (camera, seq),
+                UNIQUE (event_id, phase)
+            ) STRICT;
+            CREATE INDEX waiting ON events (position) WHERE published_utc_ns IS NULL;
+            CREATE TABLE open (
+                event_id TEXT PRIMARY KEY, camera TEXT NOT NULL, seq INTEGER NOT NULL
+            ) STRICT, WITHOUT ROWID;
+            INSERT INTO journal VALUES ('the first one');
+            PRAGMA application_id=1113014605;
+            PRAGMA user_version=1;
+            """
+        )
+        for seq, event in enumerate(events, start=1):
+            content = to_json(msgspec.structs.replace(event, seq=seq), delivery=False)
+            database.execute("INSERT OR REPLACE INTO cameras VALUES (?, ?)", (event.camera, seq))
+            database.execute(
+                "INSERT INTO events VALUES (NULL, ?, ?, ?, ?, ?, 7, 0.5)",
+                (event.camera, seq, event.event_id, event.phase, content),
+            )
+
+
+def test_a_journal_of_version_1_is_read_and_upgraded_where_it_stands(path):
+    """Readers leave it as it is; a worker upgrades it, also while somebody reads, and goes on counting."""
+    as_version_1_wrote_it(path, made("a"), made("b"))
+    with Journal.open_readonly(path) as reader:
+        assert names(reader.since()) == [("cam0", 1, "a"), ("cam0", 2, "b")]
+        with Journal(path) as writer:
+            assert writer.name == reader.name == "the first one"
+            assert writer.append(made("b")) is None
+            assert writer.append(made("c")).seq == 3
+        assert names(reader.since()) == [("cam0", 1, "a"), ("cam0", 2, "b"), ("cam0", 3, "c")]
+    with (
+        contextlib.closing(sqlite3.connect(path)) as upgraded,
+        contextlib.closing(sqlite3.connect(path.with_name("new"))) as other,
+    ):
+        Journal(path.with_name("new")).close()
+        layout = "SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name"
+        stripped = [
+            [(name, " ".join(sql.split())) for name, sql in database.execute(layout)] for database in (upgraded, other)
+        ]
+        assert stripped[0] == stripped[1], "an upgraded file is laid out like a new one"
+        for database in (upgraded, other):
+            assert database.execute("PRAGMA user_version").fetchone() == (module.VERSION,)
+            assert database.execute("PRAGMA auto_vacuum").fetchone() == (2,), "it can give space back"

@@ -156,9 +156,9 @@ def test_the_age_of_a_frame_is_measured_only_where_the_clock_is_the_same():
         frame = AlignedFrame(
             camera="cam0", session="s", seq=0, moment=moment, faces=(), published_ns=born_ns, clock=clock
         )
-        worker.received(frame, waiting=3)
+        worker.spotted(frame, waiting=3)
     value = worker.registry.get_sample_value
-    assert value("bowam_frames_received_total", {"camera": "cam0"}) == 2
+    assert value("bowam_frames_spotted_total", {"camera": "cam0"}) == 2
     assert value("bowam_frame_age_seconds_count", {"camera": "cam0"}) == 1
     assert value("bowam_frame_age_seconds_sum", {"camera": "cam0"}) >= 0.07
     assert value("bowam_queue_depth", {"camera": "cam0"}) == 3

@@ -40,9 +40,12 @@ class Sent:
         self.times_ns.append(clock.monotonic_ns())
         self.sent.set()
 
+    def end(self, end: EndOfStream) -> None:
+        self.messages.append(end)
+
     def close(self, end: EndOfStream | None = None) -> None:
         if end is not None:
-            self.messages.append(end)
+            self.end(end)
 
     def frames(self) -> list[AlignedFrame]:
         return [message for message in self.messages if isinstance(message, AlignedFrame)]
@@ -119,7 +122,7 @@ def test_the_end_counts_decoded_frames_and_published_messages_apart() -> None:
     """Three messages were published of five frames that were decoded."""
     sent = Sent()
     end = capture(Source(), sent, StopFlag(), lossless=True).play(paced=False)
-    assert (end.seq, end.frames) == (3, 5)
+    assert (end.seq, end.frames, end.dropped) == (3, 5, {"decode/skipped": 2})
     assert sent.messages[-1] == end
 
 

@@ -1,5 +1,6 @@
 """Where live frames wait: what is dropped, when, and how it is counted. No socket, no thread, no clock of its own."""
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -50,7 +51,7 @@ class Bench:
             self.queue.push(message, int(at_ms * NS_PER_MS))
 
     def pop_all(self, at_ms: float) -> list[Message]:
-        return list(iter(lambda: self.queue.pop(int(at_ms * NS_PER_MS)), None))
+        return [item.message for item in iter(lambda: self.queue.pop(int(at_ms * NS_PER_MS)), None)]
 
     def dropped(self, reason: str) -> int:
         return self.drops.frames["cam0", "receive", reason]
@@ -119,7 +120,8 @@ def test_a_worker_at_half_speed_sees_runs_of_neighbouring_frames():
         at_ms = i * 100 / 3
         bench.push(at_ms, frame(i, at_ms=at_ms))
         if i % 2:
-            message = bench.queue.pop(int(at_ms * NS_PER_MS))
+            item = bench.queue.pop(int(at_ms * NS_PER_MS))
+            message = item and item.message
             if isinstance(message, AlignedFrame):
                 taken.append(message.seq)
                 ages.append(at_ms - message.published_ns / NS_PER_MS)
@@ -208,6 +210,8 @@ def test_whatever_comes_the_queue_is_bounded_and_the_books_balance(actions):
     """received = taken + dropped + waiting, for any mixture of sessions, jumps and pauses."""
     bench, at_ms, received, taken = Bench(), 0, 0, 0
     open_sessions: list[str] = []
+    books: dict[str, int | None] = {}  # session -> the number that must come next
+    told: Counter[str] = Counter()
     for kind, session, seq, wait_ms in actions:
         at_ms += wait_ms
         match kind:
@@ -219,12 +223,23 @@ def test_whatever_comes_the_queue_is_bounded_and_the_books_balance(actions):
             case "end":
                 bench.push(at_ms, end(seq, session))
             case "pop":
-                message = bench.queue.pop(at_ms * NS_PER_MS)
+                item = bench.queue.pop(at_ms * NS_PER_MS)
+                if item is None:
+                    continue
+                message, skipped = item.message, item.skipped or {}
                 if isinstance(message, Hello):
                     open_sessions = [message.session]
-                elif isinstance(message, AlignedFrame):
+                    books[message.session] = None
+                for (of, _), count in skipped.items():
+                    told[of] += count
+                    if books.get(of) is not None:
+                        books[of] += count
+                if isinstance(message, AlignedFrame):
                     taken += 1
                     assert open_sessions == [message.session]  # a hello of its session came before
+                    expected = books[message.session]
+                    assert expected in (None, message.seq)  # every number before it was taken or told as skipped
+                    books[message.session] = message.seq + 1
         assert len(bench.queue._waiting) <= SETTINGS.ring_frames
     dropped = sum(count for (_, _, reason), count in bench.drops.frames.items() if reason != "lost")
     assert received == taken + dropped + len(bench.queue)
@@ -249,6 +264,7 @@ def test_strangers_cannot_make_cameras_without_end():
     inbox = Inbox(SETTINGS, drops, now_ns=lambda: 0)
     for i in range(MAX_CAMERAS + 10):
         inbox.push(hello(camera=f"cam{i}"))
+        inbox.push(frame(0, camera=f"cam{i}"))
     assert drops.frames == {("", "receive", "refused"): 10}
 
 
