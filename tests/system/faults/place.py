@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.system.faults.disk import Disk
 from tests.system.faults.listener import whole_lines
 from tests.system.faults.oracle import Books, Verdict, heard, judge_journal, judge_listener, read_books
 from tests.system.faults.sources import RtspCamera
@@ -30,6 +31,7 @@ from tests.system.processes import BOWAM, alive, family, free_port, memory_mb
 WORKER, SUPERVISOR, GUEST = "worker", "supervisor", "guest"
 POLL_S = 0.02
 LIMIT_S = 40.0  # for anything to come about: nothing may hang
+SETTABLE_CLOCK = Path(__file__).with_name("settable_clock")
 INIT_DELAY_S = 0.2  # how soon a dead supervisor is started again
 
 
@@ -94,12 +96,13 @@ class Place:
         *,
         rtsp: RtspCamera | None = None,
         listeners: int = 2,
-        journal: Path | None = None,
+        disk: Disk | None = None,
         environment: dict[str, str] | None = None,
         settings: str = "",
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.rtsp, self.journal = folder, rtsp, journal or folder / "journal.sqlite"
+        self.folder, self.rtsp, self.disk = folder, rtsp, disk
+        self.journal = (disk.folder if disk else folder) / "journal.sqlite"
         every = [*sources, *([rtsp.url] if rtsp else [])]
         self.cameras = {
             f"cam{number}": Camera(f"cam{number}", source, f"tcp://127.0.0.1:{free_port()}", free_port())
@@ -121,7 +124,15 @@ class Place:
         plan = [(WORKER, [WORKER, "--config", str(self.config)])]
         plan += [("capture", self.capture(camera)) for camera in self.cameras.values()]
         (folder / "plan.json").write_text(json.dumps(plan))
-        self._environment = {**os.environ, "OMP_NUM_THREADS": "1", "BOWAM_LOG_LEVEL": "info", **(environment or {})}
+        self._clock = folder / "clock"
+        self._environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "BOWAM_LOG_LEVEL": "info",
+            "BOWAM_TEST_CLOCK": str(self._clock),
+            "PYTHONPATH": os.pathsep.join([str(SETTABLE_CLOCK), os.environ.get("PYTHONPATH", "."), str(Path.cwd())]),
+            **(environment or {}),
+        }
         self._fleet: subprocess.Popen[bytes] | None = None
         self._init = threading.Thread(target=self._start_again, daemon=True)
         self._ending = threading.Event()
@@ -172,7 +183,7 @@ class Place:
         """Frames of each camera that the worker has spotted."""
         families = text_string_to_metric_families(self.get(self.worker_port, "/metrics")[1])
         samples = (sample for family in families for sample in family.samples)
-        return {s.labels["camera"]: s.value for s in samples if s.name == "bowam_frames_received_total"}
+        return {s.labels["camera"]: s.value for s in samples if s.name == "bowam_frames_spotted_total"}
 
     def logged(self, since: int = 0) -> str:
         """The log from a position on."""
@@ -265,6 +276,12 @@ class Place:
             command, capture_output=True, text=True, timeout=timeout, env=self._environment, check=False
         )
 
+    def set_clock(self, shift_s: float) -> None:
+        """Let the wall clock of supervisor, captures and worker go wrong by so much."""
+        temporary = self._clock.with_suffix(".new")
+        temporary.write_text(str(shift_s))
+        temporary.replace(self._clock)
+
     def _start_fleet(self) -> None:
         command = [sys.executable, "-m", "tests.system.faults.fleet", str(self.folder / "plan.json")]
         with self.log.open("ab") as log:
@@ -313,6 +330,8 @@ class Place:
             listener.close()
         if self.rtsp:
             self.rtsp.close()
+        if self.disk:
+            self.disk.close()
 
     def __exit__(self, *_: object) -> None:
         self.close()
