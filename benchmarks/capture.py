@@ -19,9 +19,9 @@ from benchmarks.measure import Row, Spread, in_turn, ratio, report
 from bowam_model.face import FaceAligner, FaceSettings
 from bowam_stream.capture import FaceStage, open_source
 from bowam_stream.config import Config
-from bowam_stream.messages import EndOfStream, Hello
+from bowam_stream.messages import EndOfStream, Frame, Hello
 from bowam_stream.metrics import CaptureMetrics
-from bowam_stream.pipeline.capturing import Session
+from bowam_stream.pipeline.capturing import Session, Tally
 from bowam_stream.transport import FrameSender, TransportSettings, open_receiver, open_sender
 
 RATE_HZ, SECONDS = 30.0, 6.0
@@ -68,9 +68,17 @@ def capture(
     frames: Frames, rate_hz: float, face: FaceSettings, sender: FrameSender, spent_s: Callable[[float], None]
 ) -> float:
     """What a capture process does with decoded frames; tells `spent_s` the processor time of all its threads."""
-    with Session(HELLO, Config(face=face), sender, CaptureMetrics(["cam0"])) as session:
+    metrics = CaptureMetrics(["cam0"])
+    tally = Tally("cam0", metrics)
+
+    def counted() -> Iterator[Frame]:
+        for frame in numbered(frames, rate_hz):
+            tally.captured(frame.moment)
+            yield frame
+
+    with Session(HELLO, Config(face=face), sender, metrics, tally) as session:
         started, started_cpu = time.perf_counter(), time.process_time()
-        session.publish(numbered(frames, rate_hz))
+        session.publish(counted())
         taken = time.perf_counter() - started
         spent_s(time.process_time() - started_cpu)
     return taken

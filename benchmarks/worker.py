@@ -123,7 +123,7 @@ def read(port: int, worker: int, other: int) -> Reading:
         cpu_s=used,
         publisher_cpu_s=used_by_other,
         busy_s=busy,
-        received=numbers.total("bowam_frames_received_total"),
+        received=numbers.total("bowam_frames_spotted_total"),
         dropped=numbers.by("bowam_frames_dropped_total", "reason"),
         age_s=numbers.total("bowam_frame_age_seconds_sum"),
         ages={float(edge): frames for edge, frames in ages.items()},

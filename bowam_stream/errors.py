@@ -34,7 +34,9 @@ class AddressInUse(TransportError):
 
 
 class JournalError(StreamError):
-    """The event journal can't be opened, written or read."""
+    """The event journal can't be opened, written or read. `passing`: it may work later, as with a full disk."""
+
+    passing = False
 
 
 class ReportError(StreamError):

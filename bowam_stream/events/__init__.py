@@ -1,6 +1,7 @@
 """Events: written down first, then published, and never lost.
 
     schema.py          how an event is written: canonical JSON, `bowam.event/1`
+    accounts.py        where the frames of every session went
     journal.py         SQLite: what stands there is never lost and never said twice
     ledger.py          commit, publish, mark: the order that makes it true
     publisher.py       the event topic (PUB)
@@ -10,9 +11,10 @@
     subscriber.py      `subscribe`, for your own program
     asynchronous.py    the same for asyncio
 
-A worker uses the first five, in this order; a subscriber the last four.
+A worker uses the first six, in this order; a subscriber the last four.
 """
 
+from bowam_stream.events.accounts import SessionAccount
 from bowam_stream.events.journal import Journal
 from bowam_stream.events.ledger import EventLedger
 from bowam_stream.events.publisher import EventPublisher
@@ -25,6 +27,7 @@ __all__ = [
     "EventPublisher",
     "Journal",
     "ReplaySocket",
+    "SessionAccount",
     "Subscription",
     "from_json",
     "json_schema",

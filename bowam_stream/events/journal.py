@@ -7,6 +7,7 @@ then is it published. A crash in between leaves a row that waits (`unpublished`)
     cameras     the last seq of each camera, and the last one that was purged: what is kept begins right behind it
     events      content, written once; when it was published stands beside it
     open        provisional events that no record has closed yet
+    sessions    where the frames of each session went (see accounts.py)
 """
 
 import contextlib
@@ -23,7 +24,9 @@ from typing import IO, Self
 
 import msgspec
 
+from bowam_stream import clock
 from bowam_stream.errors import JournalError, TransportError
+from bowam_stream.events.accounts import SessionAccount
 from bowam_stream.events.schema import from_json, to_json
 from bowam_stream.messages import Delivery, Event
 
@@ -57,7 +60,25 @@ _STEPS: tuple[tuple[str, ...], ...] = (
         ) STRICT, WITHOUT ROWID
         """,
     ),
-    ("ALTER TABLE cameras ADD COLUMN purged INTEGER NOT NULL DEFAULT 0",),
+    (
+        "ALTER TABLE cameras ADD COLUMN purged INTEGER NOT NULL DEFAULT 0",
+        """
+        CREATE TABLE sessions (
+            camera TEXT NOT NULL,
+            session TEXT NOT NULL,
+            seen_utc_ns INTEGER NOT NULL,
+            source TEXT NOT NULL,
+            lossless INTEGER NOT NULL,
+            captured INTEGER NOT NULL,
+            published INTEGER NOT NULL,
+            received INTEGER NOT NULL,
+            spotted INTEGER NOT NULL,
+            dropped TEXT NOT NULL,
+            ended TEXT,
+            PRIMARY KEY (camera, session)
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
 )
 VERSION = len(_STEPS)
 
@@ -72,6 +93,7 @@ _HINTS = {
     "SQLITE_LOCKED": "another process holds it; end that process and start again",
     "SQLITE_IOERR": "the disk does not read or write; check it (and its free space) and start again",
 }
+_PASSING = ("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR")
 
 
 @contextlib.contextmanager
@@ -82,7 +104,9 @@ def _explained(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", "")
         hint = next((hint for code, hint in _HINTS.items() if name.startswith(code)), f"{error}")
-        raise JournalError(f"journal {path}: {hint}") from error
+        explained = JournalError(f"journal {path}: {hint}")
+        explained.passing = name.startswith(_PASSING)
+        raise explained from error
     except TransportError as error:  # a row that is no event
         raise JournalError(f"journal {path}: {_HINTS['SQLITE_CORRUPT']}") from error
 
@@ -177,6 +201,8 @@ class Journal:
             with contextlib.suppress(sqlite3.OperationalError):  # without it, the file is sound and never shrinks
                 self._db.execute("VACUUM")  # only this gives an old file the auto_vacuum asked for above
         (self.name,) = self._db.execute("SELECT name FROM journal").fetchone()
+        there = os.stat(self.path)
+        self._place = (there.st_dev, there.st_ino)
 
     def _version(self) -> int:
         """Of the file, now: a worker may upgrade it while others read it."""
@@ -225,10 +251,11 @@ class Journal:
                 f"camera {camera} belongs to another worker of journal {self.path} (process {holder}); "
                 "end that worker, or give the camera another name"
             ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
         self._claims[camera] = lock
+        with contextlib.suppress(OSError):  # who holds it is a courtesy, which a full disk may refuse
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
 
     def append(self, event: Event) -> Event | None:
         """Store an event and give it the next seq of its camera; returns it as it will be published.
@@ -279,6 +306,59 @@ class Journal:
             " AND phase = 'provisional' ORDER BY position",
             camera,
         )
+
+    def write_accounts(self, accounts: Iterable[SessionAccount]) -> None:
+        """Keep the books of these sessions as they stand, all or none."""
+        seen_utc_ns = clock.utc_ns()
+        with self._transaction():
+            self._db.executemany(
+                "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (
+                        *(a.camera, a.session, seen_utc_ns, a.source, a.lossless),
+                        *(a.captured, a.published, a.received, a.spotted),
+                        *(msgspec.json.encode(a.dropped, order="sorted").decode(), a.ended),
+                    )
+                    for a in accounts
+                ],
+            )
+
+    def accounts(self, *, camera: str | None = None, session: str | None = None) -> list[SessionAccount]:
+        """The books of all sessions, or of some; in the order in which they were last written."""
+        with _explained(self.path):
+            if self._version() < 2:
+                return []
+            rows = self._db.execute(
+                "SELECT camera, session, source, lossless, captured, published, spotted, dropped, ended FROM sessions"
+                " WHERE (?1 IS NULL OR camera = ?1) AND (?2 IS NULL OR session = ?2) ORDER BY seen_utc_ns",
+                (camera, session),
+            )
+            return [
+                SessionAccount(
+                    camera=row[0],
+                    session=row[1],
+                    source=row[2],
+                    lossless=bool(row[3]),
+                    captured=row[4],
+                    published=row[5],
+                    spotted=row[6],
+                    dropped=msgspec.json.decode(row[7], type=dict[str, int]),
+                    ended=row[8],
+                )
+                for row in rows
+            ]
+
+    def check_place(self) -> None:
+        """Raise JournalError if the file was moved, deleted or replaced: what we write would be lost with us."""
+        try:
+            there = os.stat(self.path)
+        except OSError:
+            there = None
+        if there is None or (there.st_dev, there.st_ino) != self._place:
+            raise JournalError(
+                f"journal {self.path}: the file was moved, deleted or replaced while in use; put it back, or start "
+                "again with a new one"
+            )
 
     def heads(self) -> dict[str, int]:
         """The last seq of each camera."""

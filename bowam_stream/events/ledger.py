@@ -1,14 +1,23 @@
 """From content to a published event: commit, publish, mark, in this order, whatever interrupts it."""
 
-from collections.abc import Mapping
+import logging
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol
 
 import msgspec
 
 from bowam_stream import clock
+from bowam_stream.errors import JournalError
+from bowam_stream.events.accounts import SessionAccount
 from bowam_stream.events.journal import Journal
-from bowam_stream.messages import Delivery, Event
+from bowam_stream.events.schema import to_json
+from bowam_stream.messages import Delivery, Event, Hello
 from bowam_stream.metrics import StageHook, timed
+
+log = logging.getLogger(__name__)
+
+MOST_WAITING = 10_000  # events, some 15 MB: hours of them
 
 
 class Publisher(Protocol):
@@ -25,13 +34,37 @@ class EventLedger:
     A crash before the commit loses nothing that anybody heard of: a recording is fed again, a camera's open events are
     retracted. A crash after it leaves a row that `open` publishes. A crash after publication publishes it twice, and
     (camera, seq) tells.
+
+    A `patient` ledger waits for a journal that can't be written for now (a full disk): events wait in memory, in
+    order and unpublished, until `retry` can write them. `trouble` says why.
     """
 
-    def __init__(self, journal: Journal, publisher: Publisher, hook: StageHook = lambda timing: None) -> None:
-        """`hook` hears how long the stages "journal" (until a record is safe) and "publish" take."""
+    def __init__(
+        self,
+        journal: Journal,
+        publisher: Publisher,
+        hook: StageHook = lambda timing: None,
+        *,
+        patient: bool = False,
+        on_journal: Callable[[str | None, int], None] = lambda trouble, waiting: None,
+    ) -> None:
+        """`hook` hears how long the stages "journal" (until a record is safe) and "publish" take.
+
+        `on_journal` hears what is wrong with the journal (None: nothing) and how many events wait, when either changes.
+        """
         self._journal = journal
         self._publisher = publisher
         self._hook = hook
+        self._patient = patient
+        self._on_journal = on_journal
+        self._waiting: deque[tuple[Event, int | None]] = deque()  # content, and what triggered it
+        self._unmarked: deque[Event] = deque()  # published, and not yet marked so
+        self.trouble: str | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Events that are not in the journal yet."""
+        return len(self._waiting)
 
     def open(self, camera: str, *, resume: str | None) -> list[Event]:
         """Take charge of `camera` as its stream begins; returns what had to be published before anything new.
@@ -41,26 +74,94 @@ class EventLedger:
         and closes them itself. Raises JournalError where another worker holds the camera.
         """
         self._journal.claim(camera)
-        published = [self._publish(event, None) for event in self._journal.unpublished(camera)]
-        left_open = [event for event in self._journal.open_provisionals(camera) if event.session != resume]
-        for event in left_open:
-            closed = self.record(msgspec.structs.replace(event, phase="retracted", reason="interrupted"))
-            published += [closed] if closed else []
+        known = {event.seq for event in self._unmarked if event.camera == camera}
+        published = [
+            self._publish(event, None) for event in self._journal.unpublished(camera) if event.seq not in known
+        ]
+        closing = {content.event_id for content, _ in self._waiting if content.phase != "provisional"}
+        for event in self._journal.open_provisionals(camera):
+            if event.session != resume and event.event_id not in closing:
+                closed = self.record(msgspec.structs.replace(event, phase="retracted", reason="interrupted"))
+                published += [closed] if closed else []
         return published
 
     def record(self, content: Event, *, trigger_ns: int | None = None) -> Event | None:
-        """Store and publish `content`; returns it with its seq and delivery, None if the journal has it already.
+        """Store and publish `content`; returns it with its seq and delivery.
 
-        `trigger_ns`: when the frame that brought it was captured, on this machine's monotonic clock; None for
-        recordings. Raises JournalError.
+        None if the journal has it already, or if it waits for the journal. `trigger_ns`: when the frame that brought it
+        was captured, on this machine's monotonic clock; None for recordings. Raises JournalError.
         """
-        with timed(self._hook, "journal"):
-            event = self._journal.append(content)
-        return None if event is None else self._publish(event, trigger_ns)
+        if self._waiting:
+            self._wait(content, trigger_ns)
+            return None
+        try:
+            return self._record(content, trigger_ns)
+        except JournalError as error:
+            self._suffer(error)
+            self._wait(content, trigger_ns)
+            return None
+
+    def retry(self) -> list[Event]:
+        """Write what waits for the journal; returns what was published. Call it now and then while in `trouble`."""
+        published: list[Event] = []
+        try:
+            while self._unmarked:
+                self._journal.mark_published(self._unmarked[0])
+                self._unmarked.popleft()
+            while self._waiting:
+                event = self._record(*self._waiting[0])
+                self._waiting.popleft()
+                published += [event] if event else []
+        except JournalError as error:
+            self._suffer(error)
+        else:
+            if self.trouble is not None and not self._unmarked:
+                log.warning("the journal can be written again; %d events were kept meanwhile", len(published))
+                self.trouble = None
+        self._on_journal(self.trouble, self.waiting)
+        return published
+
+    def account(self, hello: Hello) -> SessionAccount:
+        """The books of the session that `hello` opens: those of an earlier worker go on, a recording begins anew."""
+        kept = [] if hello.lossless else self._journal.accounts(camera=hello.camera, session=hello.session)
+        return kept[0] if kept else SessionAccount.open(hello)
+
+    def close_accounts(self, camera: str, *, but: str) -> None:
+        """Close the books of other sessions of `camera`, whose end nobody heard. Raises JournalError."""
+        left = [a for a in self._journal.accounts(camera=camera) if a.ended is None and a.session != but]
+        for account in left:
+            account.ended = "interrupted"
+        self.keep(left)
+
+    def keep(self, accounts: Collection[SessionAccount]) -> bool:
+        """Write the books of these sessions; whether they are safe. Raises JournalError."""
+        try:
+            if accounts:
+                self._journal.write_accounts(accounts)
+            self._journal.check_place()
+        except JournalError as error:
+            self._suffer(error)
+            return False
+        return True
 
     def status(self, camera: str, fields: Mapping[str, Any]) -> None:
         """Publish how a camera is doing. Not kept."""
         self._publisher.status(camera, fields)
+
+    def close(self) -> None:
+        """Try a last time to write what waits; what can't be written is told to the log, whole. Raises JournalError."""
+        if self.trouble is None:
+            return
+        self.retry()
+        for content, _ in self._waiting:
+            log.error("not in the journal: %s", to_json(content).decode())
+        if self._waiting:
+            raise JournalError(f"{self.trouble}; {self.waiting} events stand in the log and not in the journal")
+
+    def _record(self, content: Event, trigger_ns: int | None) -> Event | None:
+        with timed(self._hook, "journal"):
+            event = self._journal.append(content)
+        return None if event is None else self._publish(event, trigger_ns)
 
     def _publish(self, event: Event, trigger_ns: int | None) -> Event:
         latency_ms = None if trigger_ns is None else round((clock.monotonic_ns() - trigger_ns) / clock.NS_PER_MS, 3)
@@ -68,5 +169,27 @@ class EventLedger:
         event = msgspec.structs.replace(event, delivery=delivery)
         with timed(self._hook, "publish"):
             self._publisher.publish(event)
-        self._journal.mark_published(event)
+        try:
+            if self._unmarked:
+                self._unmarked.append(event)
+            else:
+                self._journal.mark_published(event)
+        except JournalError as error:
+            self._suffer(error)
+            self._unmarked.append(event)
         return event
+
+    def _wait(self, content: Event, trigger_ns: int | None) -> None:
+        if self.waiting >= MOST_WAITING:
+            raise JournalError(f"{self.trouble}; {self.waiting} events wait for it, no more fit into memory")
+        self._waiting.append((content, trigger_ns))
+        self._on_journal(self.trouble, self.waiting)
+
+    def _suffer(self, error: JournalError) -> None:
+        """Note that the journal can't be written for now; raise `error` if waiting won't help."""
+        if not (self._patient and error.passing):
+            raise error
+        if self.trouble is None:
+            log.error("%s; events wait in memory", error)
+        self.trouble = str(error)
+        self._on_journal(self.trouble, self.waiting)

@@ -237,6 +237,16 @@ class WorkerMetrics(_Metrics):
             buckets=JOURNAL_EDGES_S,
             registry=self.registry,
         )
+        self._journal_up = Gauge(
+            "bowam_journal_up", "1 while events can be written to the journal.", registry=self.registry
+        )
+        self._journal_up.set(1)
+        self._journal_failures = Counter(
+            "bowam_journal_failures", "Times that the journal could not be written.", registry=self.registry
+        )
+        self._events_waiting = Gauge(
+            "bowam_events_waiting", "Events that wait in memory for the journal.", registry=self.registry
+        )
         self._link = Gauge("bowam_link_up", "1 while connected to this capture.", ["endpoint"], registry=self.registry)
         self._backend = Info("bowam_backend", "The network and what runs it.", registry=self.registry)
         self._backend_failures = Counter(
@@ -283,6 +293,12 @@ class WorkerMetrics(_Metrics):
             self._retracted.labels(label, event.reason or "").inc()
         if event.delivery is not None and event.delivery.latency_ms is not None:
             self._latency.labels(label).observe(event.delivery.latency_ms / 1000)
+
+    def journal_state(self, trouble: str | None, waiting: int) -> None:
+        """Whether the journal can be written, and how many events wait for it."""
+        self._journal_up.set(trouble is None)
+        self._journal_failures.inc(trouble is not None)
+        self._events_waiting.set(waiting)
 
     def refused(self, camera: str, reason: str) -> None:
         """A movement ended that was never announced as an event."""

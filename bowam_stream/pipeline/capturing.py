@@ -69,7 +69,7 @@ class Tally:
         """The session is over: what was on its way between two stages is dropped."""
         with self._lock:
             left = self._captured - self._published - self._dropped.total()
-        if left:
+        if left > 0:
             self.dropped("align", "stopped", left)
 
     def books(self) -> tuple[int, dict[str, int]]:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from bowam_model.predictor import Predictor, load
 from bowam_stream import clock
 from bowam_stream.config import Config
 from bowam_stream.errors import ConfigError
-from bowam_stream.events import EventLedger, EventPublisher, Journal, ReplaySocket
+from bowam_stream.events import EventLedger, EventPublisher, Journal, ReplaySocket, SessionAccount
 from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Hello
 from bowam_stream.metrics import Heartbeat, MetricsServer, WorkerMetrics, timed
 from bowam_stream.pipeline.recognising import EngineBuilds, Recognised, RecognitionThread, Waiting
@@ -24,12 +24,14 @@ from bowam_stream.pipeline.tap import Status
 from bowam_stream.report import Recorder
 from bowam_stream.spotting import Spotter
 from bowam_stream.transport import FrameReceiver, Message, open_receiver
+from bowam_stream.transport.interface import ABSENT, NOTHING_SKIPPED, STAGE, Skipped
 from bowam_stream.worker import Recogniser
 
 log = logging.getLogger(__name__)
 
 STATUS_EVERY_NS = clock.NS_PER_SECOND // 5
 RECEIVE_TIMEOUT_S = 0.1  # how soon a worker without frames notices that it should end
+KEEP_EVERY_NS = clock.NS_PER_SECOND  # how often the journal is told where the frames went
 LAST_NS = clock.NS_PER_SECOND  # a camera goes on sending to a worker that was told to stop
 RATE_FRAMES = 64  # over how many of the last frames the rate of a status is measured
 COLLECT_TIMEOUT_S = 0.002  # the same while the network is at work: its answer must not wait for a frame
@@ -40,8 +42,9 @@ RECORD_FOLDER = "record"
 class Stream:
     """One open stream of one camera: its spotter, and what is told about it."""
 
-    def __init__(self, hello: Hello, config: Config, recorder: Recorder | None) -> None:
+    def __init__(self, hello: Hello, config: Config, recorder: Recorder | None, account: SessionAccount) -> None:
         self.hello = hello
+        self.account = account
         self.spotter = Spotter(config.spotting, hello)
         self.recorder = recorder
         self.frames = 0
@@ -49,6 +52,7 @@ class Stream:
         self.tracks: set[int] = set()
         self.first_ns: int | None = None
         self.last: AlignedFrame | None = None
+        self.unkept = True  # the journal does not have the account as it stands
         self._times_ns: deque[int] = deque(maxlen=RATE_FRAMES)
 
     def push(self, frame: AlignedFrame) -> list[Candidate]:
@@ -118,6 +122,12 @@ class Worker:
         self._streams: dict[str, Stream] = {}
         self._status_ns: dict[str, int] = {}
         self._recognition = recognition
+        self._kept_ns = clock.monotonic_ns()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why events can't be written down for now; None if they can."""
+        return self._ledger.trouble
 
     @property
     def waiting(self) -> bool:
@@ -129,8 +139,30 @@ class Worker:
         if self._recognition is not None:
             self._publish(self._recognition.done())
 
-    def handle(self, message: Message) -> None:
-        """One message of a camera, as far as it goes: what needs no answer of the thread is safe afterwards."""
+    def upkeep(self) -> None:
+        """Once a second: write down where the frames went, and what had to wait for the journal."""
+        now_ns = clock.monotonic_ns()
+        if now_ns - self._kept_ns < KEEP_EVERY_NS:
+            return
+        self._kept_ns = now_ns
+        if self.trouble is not None:
+            for event in self._ledger.retry():
+                self._metrics.event(event)
+        changed = [stream.account for stream in self._streams.values() if stream.unkept]
+        if self._ledger.keep(changed):
+            for stream in self._streams.values():
+                stream.unkept = False
+
+    def handle(self, message: Message, skipped: Skipped = NOTHING_SKIPPED) -> None:
+        """One message of a camera, as far as it goes: what needs no answer of the thread is safe afterwards.
+
+        `skipped` tells which frames of this camera were dropped before it.
+        """
+        stream = self._streams.get(message.camera)
+        for (session, reason), count in skipped.items():
+            if stream is not None and stream.hello.session == session:
+                stream.account.skip(f"{STAGE}/{reason}", count)
+                stream.unkept = True
         match message:
             case Hello():
                 self._hello(message)
@@ -144,6 +176,7 @@ class Worker:
         while self._streams:
             _, stream = self._streams.popitem()
             self._abandon(stream, resumes=stream.hello.lossless)
+        self._ledger.close()
 
     def _finish(self) -> None:
         """Wait for the network: what was found before comes before what follows."""
@@ -161,6 +194,11 @@ class Worker:
         before = self._streams.pop(hello.camera, None)
         if before is not None:
             self._abandon(before, resumes=before.hello.lossless and before.hello.session == hello.session)
+        if before is not None and before.hello.session == hello.session:
+            account = SessionAccount.open(hello)  # it began anew, from its first frame
+        else:
+            account = self._ledger.account(hello)
+        self._ledger.close_accounts(hello.camera, but=hello.session)
         recorder = None
         if self._record and self._run_folder is not None:
             recorder = Recorder(self._run_folder / RECORD_FOLDER, hello)
@@ -168,13 +206,14 @@ class Worker:
         self._metrics.camera_up(hello.camera, True)
         for event in self._ledger.open(hello.camera, resume=hello.session if hello.lossless else None):
             self._metrics.event(event)
-        self._streams[hello.camera] = Stream(hello, self._config, recorder)
+        self._streams[hello.camera] = Stream(hello, self._config, recorder, account)
         log.info("%s: session %s from %s", hello.camera, hello.session, hello.source)
 
     def _abandon(self, stream: Stream, *, resumes: bool) -> None:
         """A stream without an end. One that `resumes`, a recording that begins anew, will say the same events again."""
         if stream.recorder:
             stream.recorder.close()
+        self._ledger.keep([stream.account])
         if not resumes:
             last = stream.last
             end = EndOfStream(
@@ -191,6 +230,7 @@ class Worker:
         stream = self._streams.get(frame.camera)
         if stream is None or stream.hello.session != frame.session:
             return  # the receiver counted it: no hello yet
+        self._absent(stream, stream.account.spot(frame, joined=stream.last is None))
         with timed(self._metrics.stage, "spot"):
             candidates = stream.push(frame)
         for row in stream.spotter.trace:
@@ -203,11 +243,14 @@ class Worker:
             self._tell(stream)
 
     def _end(self, end: EndOfStream) -> None:
-        stream = self._streams.pop(end.camera, None)
-        if stream is None:
+        stream = self._streams.get(end.camera)
+        if stream is None or stream.hello.session != end.session:
             return
+        del self._streams[end.camera]
         self._settle(stream, stream.spotter.finish(end), stream.last)
         self._finish()
+        self._absent(stream, stream.account.close(end, joined=stream.last is None))
+        self._ledger.keep([stream.account])
         if stream.recorder:
             stream.recorder.close(end)
         self._metrics.camera_up(end.camera, False)
@@ -215,6 +258,12 @@ class Worker:
         if self._run_folder is not None:
             write_summary(self._run_folder, self._summary(stream, end))
         log.info("%s: session %s ended after %d frames", end.camera, end.session, end.frames)
+
+    def _absent(self, stream: Stream, count: int) -> None:
+        """Frames that went by before we came."""
+        stream.unkept = True
+        if count:
+            self._metrics.dropped(stream.hello.camera, STAGE, ABSENT, count)
 
     def _settle(self, stream: Stream, candidates: list[Candidate], trigger: AlignedFrame | None) -> None:
         """Recognise, write down, publish. `trigger` is the frame that brought them: latency counts from its capture."""
@@ -270,11 +319,12 @@ def serve(
         message = receiver.receive(timeout_s)
         publisher.poll()
         worker.collect()
+        worker.upkeep()
         if message is None:
             return None
         if isinstance(message, AlignedFrame):
             metrics.spotted(message, receiver.waiting(message.camera))
-        worker.handle(message)
+        worker.handle(message, receiver.skipped())
         if isinstance(message, EndOfStream):
             receiver.acknowledge(message)
         return message
@@ -306,7 +356,7 @@ def run_worker(
     Raises AddressInUse, TransportError, JournalError, WeightsError.
     """
     cv2.setNumThreads(1)  # results must not depend on how many cores there are
-    ready: list[str] = ["warming up"]
+    not_ready: list[Callable[[], str | None]] = [lambda: "warming up"]
     heartbeat = Heartbeat(HEARTBEAT_LIMIT_S)
     with ExitStack() as stack:
         predictor = load(config.model.weights, backend=config.model.backend, threads=config.model.threads)
@@ -318,7 +368,7 @@ def run_worker(
                 host=config.metrics.host,
                 port=config.metrics.worker_port,
                 alive=heartbeat,
-                ready=lambda: ready[0] if ready else None,
+                ready=lambda: not_ready[0](),
             )
         )
         log.info("metrics at http://%s:%d/metrics", config.metrics.host, server.port)
@@ -338,11 +388,12 @@ def run_worker(
             builds = EngineBuilds(predictor, config.model.weights) if predictor.wanted else None
             recognition = stack.enter_context(RecognitionThread(recogniser, metrics, builds))
         receiver = stack.enter_context(open_receiver(config.transport, lossless=lossless, observer=metrics))
-        ready.clear()
+        ledger = EventLedger(journal, publisher, metrics.stage, patient=not lossless, on_journal=metrics.journal_state)
+        not_ready[0] = lambda: ledger.trouble
         worker = Worker(
             config,
             recogniser=recogniser,
-            ledger=EventLedger(journal, publisher, metrics.stage),
+            ledger=ledger,
             metrics=metrics,
             recognition=recognition,
             run_folder=run_folder,

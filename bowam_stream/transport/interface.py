@@ -104,6 +104,8 @@ class Observer(Protocol):
 
 STAGE = "receive"
 LOST, AGE, CAPACITY, MALFORMED, REFUSED, NO_HELLO = "lost", "age", "capacity", "malformed", "refused", "no_hello"
+ABSENT = "absent"
+"""Published while no worker listened, or taken by one that died before it could tell; the worker finds that out."""
 REASONS = (LOST, AGE, CAPACITY, MALFORMED, REFUSED, NO_HELLO)
 """Why a receiver drops: lost on the wire, too old, too many waiting, not a message, another session holds the camera,
 no hello yet (a worker that joins). All but the first and the malformed were received."""

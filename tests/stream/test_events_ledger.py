@@ -5,7 +5,7 @@ import pytest
 
 from bowam_stream import clock
 from bowam_stream.errors import JournalError
-from bowam_stream.events import EventLedger, Journal
+from bowam_stream.events import EventLedger, Journal, SessionAccount
 from bowam_stream.messages import Event, Moment
 
 MOMENT = Moment(frame=1, t_ns=1)
@@ -155,3 +155,115 @@ def test_statuses_pass_through(journal, path):
     topic = Topic(path)
     EventLedger(journal, topic).status("cam0", {"frames": 1})
     assert topic.statuses == [("cam0", {"frames": 1})]
+
+
+class Moody(Journal):
+    """A journal whose disk may be full."""
+
+    full = False
+    hint = "the disk is full"
+
+    def _refuse(self) -> None:
+        if self.full:
+            error = JournalError(self.hint)
+            error.passing = self.hint == "the disk is full"
+            raise error
+
+    def append(self, event):
+        self._refuse()
+        return super().append(event)
+
+    def mark_published(self, event):
+        self._refuse()
+        super().mark_published(event)
+
+    def write_accounts(self, accounts):
+        self._refuse()
+        super().write_accounts(accounts)
+
+
+def test_a_patient_ledger_keeps_events_in_order_until_the_journal_can_be_written(path):
+    """What came while the disk was full is published after it was written, once, before what comes later."""
+    told = []
+    with Moody(path) as journal:
+        topic = Topic(path)
+        ledger = EventLedger(journal, topic, patient=True, on_journal=lambda *state: told.append(state))
+        ledger.record(made("a"))
+        journal.full = True
+        assert ledger.record(made("b", "provisional")) is None
+        assert ledger.record(made("b", "retracted")) is None
+        assert not ledger.keep([SessionAccount(camera="cam0", session="s")])
+        assert ledger.retry() == []
+        assert "full" in ledger.trouble
+        assert told[-1] == (ledger.trouble, 2)
+        assert [event.event_id for event in topic.published] == ["a"]
+        journal.full = False
+        assert [event.seq for event in ledger.retry()] == [2, 3]
+        ledger.record(made("c"))
+        assert [(event.event_id, event.seq) for event in topic.published] == [("a", 1), ("b", 2), ("b", 3), ("c", 4)]
+        assert ledger.trouble is None
+        assert told[-1] == (None, 0)
+        assert not journal.unpublished("cam0")
+
+
+def test_a_disk_that_fills_up_between_publication_and_mark_publishes_nothing_twice(path):
+    """The mark is made up for."""
+    with Moody(path) as journal:
+        topic = Topic(path)
+        ledger = EventLedger(journal, topic, patient=True)
+
+        def publish(event):
+            Topic.publish(topic, event)
+            journal.full = True
+
+        topic.publish = publish
+        assert ledger.record(made("a")).seq == 1
+        assert ledger.trouble is not None
+        assert ledger.open("cam0", resume=None) == []
+        journal.full = False
+        assert ledger.retry() == []
+        assert ledger.trouble is None
+        assert [event.event_id for event in topic.published] == ["a"]
+        assert not journal.unpublished("cam0")
+
+
+def test_what_waiting_cannot_mend_is_an_error_and_a_replay_does_not_wait(path):
+    """A damaged file, and any failure where somebody sits in front of the screen."""
+    with Moody(path) as journal:
+        journal.full = True
+        with pytest.raises(JournalError):
+            EventLedger(journal, Topic(path)).record(made("a"))
+        journal.hint = "damaged"
+        with pytest.raises(JournalError, match="damaged"):
+            EventLedger(journal, Topic(path), patient=True).record(made("a"))
+
+
+def test_what_could_never_be_written_stands_in_the_log(path, caplog):
+    """Every event whole, as JSON; and the end is an error."""
+    with Moody(path) as journal:
+        ledger = EventLedger(journal, Topic(path), patient=True)
+        journal.full = True
+        ledger.record(made("a"))
+        with pytest.raises(JournalError, match="1 events"):
+            ledger.close()
+    assert '"event_id":"a"' in caplog.text
+
+
+def test_a_journal_that_was_moved_away_is_noticed(path):
+    """SQLite would go on writing into a file that nobody can find."""
+    with Journal(path) as journal:
+        ledger = EventLedger(journal, Topic(path), patient=True)
+        assert ledger.keep([])
+        path.rename(path.with_name("elsewhere"))
+        with pytest.raises(JournalError, match="moved, deleted or replaced"):
+            ledger.keep([])
+
+
+def test_the_books_of_sessions_whose_end_nobody_heard_are_closed(path):
+    """A camera that begins a new session has ended the one before."""
+    with Journal(path) as journal:
+        old = SessionAccount(camera="cam0", session="old", captured=3, published=3, spotted=3)
+        other = SessionAccount(camera="cam1", session="old", captured=3, published=3, spotted=3)
+        journal.write_accounts([old, other])
+        EventLedger(journal, Topic(path)).close_accounts("cam0", but="new")
+        assert {(a.camera, a.ended) for a in journal.accounts()} == {("cam0", "interrupted"), ("cam1", None)}

@@ -242,6 +242,9 @@ def test_a_worker_that_is_told_to_stop_takes_what_waits_and_closes_what_is_open(
         def waiting(self, camera: str) -> int:
             return 0
 
+        def skipped(self) -> dict:
+            return {}
+
     class Publisher:
         def poll(self) -> None: ...
 
@@ -319,6 +322,9 @@ def test_the_loop_acknowledges_the_end_after_everything_is_safe(worker: working.
 
         def waiting(self, camera: str) -> int:
             return 0
+
+        def skipped(self) -> dict:
+            return {}
 
         def acknowledge(self, end: EndOfStream) -> None:
             acknowledged.append(len(heard.events))

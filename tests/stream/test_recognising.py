@@ -194,6 +194,9 @@ def test_a_worker_that_is_stopped_publishes_what_the_network_still_thinks_about(
         def waiting(self, camera: str) -> int:
             return 0
 
+        def skipped(self) -> dict:
+            return {}
+
     working.serve(worker, Receiver(), heard, WorkerMetrics(), Heartbeat(1.0), once=False, stop=stop)  # type: ignore[arg-type]
     assert phases(heard) == [("cam0", "provisional", 1), ("cam0", "final", 2)]
 
