@@ -1,6 +1,6 @@
 """Many subscribers in one process, all from the first event on: prints how many heard everything.
 
-    python -m tests.system.faults.crowd COUNT SECONDS EVENTS JOURNAL
+python -m tests.system.faults.crowd COUNT SECONDS EVENTS JOURNAL
 """
 
 import json

@@ -1,6 +1,6 @@
 """Our own supervisor over many captures and one worker, where `bowam live` has one of each.
 
-    python -m tests.system.faults.fleet PLAN.json          [[name, [argument, ...]], ...]
+python -m tests.system.faults.fleet PLAN.json          [[name, [argument, ...]], ...]
 """
 
 import json

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.system.faults.oracle import read_books
+from tests.system.faults.oracle import Verdict, read_books
 from tests.system.faults.place import SUPERVISOR, WORKER, NotRecovered, Place, hold, said
 from tests.system.processes import BOWAM
 
@@ -273,7 +273,7 @@ def _fails(place: Place, rng: random.Random) -> bool:
     limit = time.monotonic() + 15
     while time.monotonic() < limit:
         if place.metric(WORKER, "bowam_journal_failures_total") > before:
-            status, why = place.get(place.worker_port, "/readyz")
+            status, _ = place.get(place.worker_port, "/readyz")
             assert status != 200, "a worker whose journal fails says that it is ready"
             time.sleep(rng.uniform(0.5, 4))
             return True
@@ -411,7 +411,7 @@ def rtsp_dies_while_the_capture_restarts(place: Place, rng: random.Random) -> Ou
 
 
 def rtsp_freezes(place: Place, rng: random.Random) -> Outcome:
-    """The camera holds the connection and sends nothing, for less or more than the time after which it counts as lost."""
+    """The camera holds the connection and sends nothing, for shorter or longer than it takes to count as lost."""
     outcome = _reconnected(place, rng, (1, 7), lambda: place.rtsp.tell("freeze"))  # type: ignore[union-attr]
     place.rtsp.tell("play")  # type: ignore[union-attr]
     return outcome._replace(ready_s=_until_it_flows(place, outcome.victim))
@@ -447,8 +447,9 @@ def rtsp_changes_size(place: Place, rng: random.Random) -> Outcome:
 def robust_video(place: Place, rng: random.Random) -> Outcome:
     """One of the damaged, odd and hostile videos, played as a camera."""
     video = rng.choice(robust_videos())
-    with _guest(place, place.capture(place.guest, str(video))) as process, contextlib.suppress(
-        subprocess.TimeoutExpired
+    with (
+        _guest(place, place.capture(place.guest, str(video))) as process,
+        contextlib.suppress(subprocess.TimeoutExpired),
     ):
         process.wait(rng.uniform(2, 5))
     return Outcome(video.name)
@@ -506,7 +507,7 @@ def possible(fault: Fault, place: Place) -> bool:
     return all(cameras_may if name == "camera" else place.may_crash(name) for name in fault.crashes)
 
 
-def check(fault: Fault, place: Place, log_from: int) -> list[str]:
+def check(fault: Fault, place: Place, log_from: int) -> tuple[list[str], Verdict]:
     """What is wrong after a fault: frames, books, subscribers, log."""
     problems = []
     try:
@@ -520,4 +521,4 @@ def check(fault: Fault, place: Place, log_from: int) -> list[str]:
         problems.append(f"the log does not say {missing!r}")
     if "Traceback" in (text := place.logged(log_from)):
         problems.append(f"a traceback in the log: {text[text.index('Traceback') :][:1500]}")
-    return problems
+    return problems, verdict

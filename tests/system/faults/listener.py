@@ -1,6 +1,6 @@
 """A subscriber as people write them: keeps events in a file, and after a crash goes on behind the last whole line.
 
-    python -m tests.system.faults.listener FILE EVENTS JOURNAL
+python -m tests.system.faults.listener FILE EVENTS JOURNAL
 """
 
 import sys

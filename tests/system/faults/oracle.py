@@ -1,4 +1,4 @@
-"""What must hold after every fault, read from the files themselves: the journal's SQLite and what subscribers wrote down.
+"""What must hold after every fault, read from the files: the journal's SQLite and what subscribers wrote down.
 
 It shares no code with the program: neither its journal, nor its schema, nor its audit.
 """
@@ -115,6 +115,32 @@ def judge_journal(books: Books) -> Verdict:
                 verdict.problems.append(f"{name} was {what} {count} times")
     if (still := set(opened) - set(closed)) != books.open:
         verdict.problems.append(f"open in the journal: {len(books.open)} events; never closed: {len(still)}")
+    return verdict
+
+
+def judge_frames(books: Books) -> Verdict:
+    """captured = published + dropped before; published = spotted + dropped after, whatever happened to the session.
+
+    What went out and never came in ("lost", "absent") is what lies between published and received.
+    """
+    verdict = Verdict()
+    for session in books.sessions:
+        name = f"session {session['session']} of {session['camera']}"
+        captured, published, received, spotted = (
+            int(str(session[column])) for column in ("captured", "published", "received", "spotted")
+        )
+        dropped: dict[str, int] = msgspec.json.decode(str(session["dropped"]), type=dict[str, int])
+        after = {reason: count for reason, count in dropped.items() if reason.startswith("receive/")}
+        before = sum(dropped.values()) - sum(after.values())
+        on_the_way = after.get("receive/lost", 0) + after.get("receive/absent", 0)
+        if captured != published + before:
+            verdict.problems.append(f"{name}: {captured} captured, {published} published, {before} dropped before")
+        if published != spotted + sum(after.values()):
+            verdict.problems.append(f"{name}: {published} published, {spotted} spotted, {after} dropped after")
+        if received != published - on_the_way:
+            verdict.problems.append(f"{name}: {received} received, {published} published, {on_the_way} never came")
+        if min((captured, published, received, spotted, *dropped.values())) < 0 or "receive/unexplained" in dropped:
+            verdict.problems.append(f"{name}: a count that can't be: {session}")
     return verdict
 
 

@@ -22,9 +22,10 @@ from typing import NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
+import bowam_stream
 from tests.system.faults.disk import Disk
 from tests.system.faults.listener import whole_lines
-from tests.system.faults.oracle import Books, Verdict, heard, judge_journal, judge_listener, read_books
+from tests.system.faults.oracle import Books, Verdict, heard, judge_frames, judge_journal, judge_listener, read_books
 from tests.system.faults.sources import RtspCamera
 from tests.system.processes import BOWAM, alive, family, free_port, memory_mb
 
@@ -216,7 +217,9 @@ class Place:
 
         def flows() -> bool:
             now = self.received()
-            return all(now.get(name, 0) > before.get(name, 0) or now.get(name, 0) < before.get(name, 0) for name in wanted)
+            return all(
+                now.get(name, 0) > before.get(name, 0) or now.get(name, 0) < before.get(name, 0) for name in wanted
+            )
 
         self.wait(flows, "frames do not flow")
 
@@ -236,6 +239,7 @@ class Place:
         books: Books = read_books(self.journal)  # after the subscribers: it holds all that they heard
         judged = judge_journal(books)
         judged.problems = verdict.problems + judged.problems
+        judged.merge(judge_frames(books))
         for name, heard_lines in lines.items():
             judged.merge(judge_listener(name, heard_lines, books))
         return judged
@@ -281,6 +285,14 @@ class Place:
         temporary = self._clock.with_suffix(".new")
         temporary.write_text(str(shift_s))
         temporary.replace(self._clock)
+
+    def audit(self) -> str:
+        """What `bowam audit` says of the journal; raises AssertionError if it finds anything wrong."""
+        if not (Path(bowam_stream.__file__).parent / "cli" / "audit.py").exists():
+            return "no audit"
+        done = self.run_bowam("audit", self.journal, "--config", self.config)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.strip()
 
     def _start_fleet(self) -> None:
         command = [sys.executable, "-m", "tests.system.faults.fleet", str(self.folder / "plan.json")]
