@@ -7,6 +7,7 @@
     │   └── AddressInUse  another process holds the port
     ├── JournalError      the event journal can't be opened, written or read
     ├── ReportError       a report, an overlay or the record behind them can't be written or read
+    ├── AuditFailed       a journal or a running system breaks a promise
     └── ProcessFailed     a supervised process ended with an error
 
 The command line prints the message and exits with status 1; it never prints a traceback for these.
@@ -41,6 +42,10 @@ class JournalError(StreamError):
 
 class ReportError(StreamError):
     """A report, an overlay or the record behind them can't be written or read."""
+
+
+class AuditFailed(StreamError):
+    """A journal or a running system breaks a promise."""
 
 
 class ProcessFailed(StreamError):

@@ -26,7 +26,20 @@ LEVELS = ("debug", "info", "warning", "error")
 FIELDS = ("camera", "session")
 
 _context: contextvars.ContextVar[dict[str, str]] = contextvars.ContextVar("bowam_log_context")
+_everywhere: dict[str, str] = {}
 _plain = logging.Formatter()
+
+
+@contextlib.contextmanager
+def everywhere(**fields: str) -> Iterator[None]:
+    """Put `camera`, `session` or both on every record of this process inside the block, whatever thread it is from."""
+    before = dict(_everywhere)
+    _everywhere.update(fields)
+    try:
+        yield
+    finally:
+        _everywhere.clear()
+        _everywhere.update(before)
 
 
 @contextlib.contextmanager
@@ -43,7 +56,7 @@ class RecordFilter(logging.Filter):
     """Completes each record with the context and removes credentials; the record is final afterwards."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        around = _context.get({})
+        around = {**_everywhere, **_context.get({})}
         for field in FIELDS:  # what the call gave with `extra` wins
             setattr(record, field, getattr(record, field, around.get(field, "")))
         record.msg, record.args = redact(record.getMessage()), ()

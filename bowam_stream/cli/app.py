@@ -35,6 +35,11 @@ PIECES = (
         "Spot, recognise, journal and publish, for one or many cameras.",
     ),
     Verb(
+        "audit",
+        "bowam_stream.cli.audit:audit",
+        "Prove that no event is lost or doubled and that every frame is accounted for. Exit status 1 if not.",
+    ),
+    Verb(
         "doctor",
         "bowam_stream.cli.doctor:doctor",
         "Say what this machine has and what is missing. Exit status 1 if something must be mended.",

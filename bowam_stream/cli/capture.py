@@ -21,6 +21,7 @@ def capture(
     ] = False,
     speed: Annotated[str, typer.Option(help="Of a recording: 1 (as it was filmed) or max.")] = "max",
     consent: Consent = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Keep trying a camera that is not there yet.")] = False,
     metrics_port: Annotated[int | None, typer.Option(help="0 takes a free port.")] = None,
     insecure: Insecure = False,
 ) -> None:
@@ -53,5 +54,6 @@ def capture(
         camera=camera,
         as_live=as_live,
         paced=speed == "1",
+        patient=wait,
         stop=StopFlag().install(),
     )

@@ -227,6 +227,12 @@ class Journal:
                     self._db.execute("ROLLBACK")
                 raise
 
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """The database as it stands now, for many questions that must fit each other. Only for reading."""
+        with self._transaction("DEFERRED"):
+            yield self._db
+
     def claim(self, camera: str) -> None:
         """Make this journal object the only one that may append events of `camera`, until it closes or dies.
 
@@ -256,6 +262,11 @@ class Journal:
             lock.truncate(0)
             lock.write(str(os.getpid()))
             lock.flush()
+
+    def release(self, camera: str) -> None:
+        """Let go of a claim."""
+        if lock := self._claims.pop(camera, None):
+            lock.close()
 
     def append(self, event: Event) -> Event | None:
         """Store an event and give it the next seq of its camera; returns it as it will be published.

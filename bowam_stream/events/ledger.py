@@ -66,6 +66,26 @@ class EventLedger:
         """Events that are not in the journal yet."""
         return len(self._waiting)
 
+    def close_left_open(self) -> list[Event]:
+        """See to what an earlier worker left, at once: its cameras may never come back. Returns what was published.
+
+        Recordings are left alone: they are fed again. So are cameras that another worker holds.
+        """
+        recordings = {account.session for account in self._journal.accounts() if account.lossless}
+        published: list[Event] = []
+        for camera in self._journal.heads():
+            left = [*self._journal.unpublished(camera), *self._journal.open_provisionals(camera)]
+            if not any(event.session not in recordings for event in left):
+                continue
+            try:
+                self._journal.claim(camera)
+            except JournalError as error:
+                log.info("%s", error)
+                continue
+            published += self._open(camera, lambda event: event.session in recordings)
+            self._journal.release(camera)
+        return published
+
     def open(self, camera: str, *, resume: str | None) -> list[Event]:
         """Take charge of `camera` as its stream begins; returns what had to be published before anything new.
 
@@ -74,13 +94,16 @@ class EventLedger:
         and closes them itself. Raises JournalError where another worker holds the camera.
         """
         self._journal.claim(camera)
+        return self._open(camera, lambda event: event.session == resume)
+
+    def _open(self, camera: str, goes_on: Callable[[Event], bool]) -> list[Event]:
         known = {event.seq for event in self._unmarked if event.camera == camera}
         published = [
             self._publish(event, None) for event in self._journal.unpublished(camera) if event.seq not in known
         ]
         closing = {content.event_id for content, _ in self._waiting if content.phase != "provisional"}
         for event in self._journal.open_provisionals(camera):
-            if event.session != resume and event.event_id not in closing:
+            if not goes_on(event) and event.event_id not in closing:
                 closed = self.record(msgspec.structs.replace(event, phase="retracted", reason="interrupted"))
                 published += [closed] if closed else []
         return published

@@ -10,12 +10,12 @@ import platform
 import threading
 from collections import Counter as Counts
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Any, ClassVar, TypeVar, get_args
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.metrics_core import Metric
 
 from bowam_stream import clock
@@ -45,6 +45,10 @@ RETRACTIONS = (
 """Reasons that start at zero; another one gets its series when it first occurs."""
 REFUSALS = (*("blink", "nod", "flicker", "speech", "restless"), *("too_weak", "too_strong", "tail", "way_back"))
 """Likewise of movements that were never announced."""
+
+
+RESTARTS = ("signal", "status", "hang")
+"""Why a supervisor starts a process again: it was killed, it failed, it was silent for too long."""
 
 
 class StageTiming(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +96,7 @@ class _Metrics:
         self._by_camera: list[Counter | Gauge | Histogram] = []  # metrics with `camera` as their only label
         self._lock = threading.Lock()
         self._dropped_frames: Counts[str] = Counts()
+        ProcessCollector(registry=self.registry)
         build = Info("bowam_build", "Version of the program.", registry=self.registry)
         build.info({"version": version("bowam-stream"), "python": platform.python_version()})
         self._stage = Histogram(
@@ -103,6 +108,14 @@ class _Metrics:
         )
         for stage in self.stages:
             self._stage.labels(stage)
+        self._restarts = Counter(
+            "bowam_process_restarts",
+            "Times that a supervisor has started this process again.",
+            ["reason"],
+            registry=self.registry,
+        )
+        for reason in RESTARTS:
+            self._restarts.labels(reason)
         self._dropped = Counter(
             "bowam_frames_dropped",
             "Frames that were lost on purpose or on the way.",
@@ -118,6 +131,11 @@ class _Metrics:
     def stage(self, timing: StageTiming) -> None:
         """The hook for `timed`."""
         self._stage.labels(timing.stage).observe(timing.duration_ns / NS_PER_SECOND)
+
+    def restarted(self, reasons: Mapping[str, int]) -> None:
+        """How often the supervisor has started this process again, by reason."""
+        for reason, count in reasons.items():
+            self._restarts.labels(reason).inc(count)
 
     def dropped(self, camera: str, stage: str, reason: str, count: int = 1) -> None:
         """`count` frames of `camera` were lost."""

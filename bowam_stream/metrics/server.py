@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Protocol, Self
 from urllib.parse import urlsplit
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.exposition import choose_encoder
 
 from bowam_stream import clock
@@ -104,6 +104,8 @@ class _Server(http.server.ThreadingHTTPServer):
 class MetricsServer:
     """Serves /metrics, /livez (also /healthz) and /readyz from a thread until it is closed.
 
+    Alerts see readiness in /metrics as well: `bowam_ready`.
+
     Port 0 takes a free one: see `port` and `address`. Raises AddressInUse, or TransportError where the host is not of
     this machine.
     """
@@ -129,6 +131,9 @@ class MetricsServer:
             raise TransportError(f"{port} is no port; choose one of 0 to 65535") from error
         self.port: int = self._server.server_address[1]
         self.address = f"http://{host}:{self.port}/metrics"
+        self._registry = metrics.registry
+        self._ready = Gauge("bowam_ready", "1 while /readyz says ok.", registry=self._registry)
+        self._ready.set_function(lambda: ready() is None)
         self._thread = threading.Thread(
             target=self._server.serve_forever,
             kwargs={"poll_interval": CLOSE_WITHIN_S},
@@ -139,6 +144,9 @@ class MetricsServer:
 
     def close(self) -> None:
         """Stop serving. Closing twice does nothing."""
+        if not self._thread.is_alive():
+            return
+        self._registry.unregister(self._ready)
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

@@ -16,13 +16,14 @@ import cv2
 import msgspec
 
 from bowam_model.face import FaceAligner, Found
-from bowam_stream import clock
+from bowam_stream import clock, logs
 from bowam_stream.capture import Ahead, FaceStage, Grabbed, LiveGrabber, Pacer, Source, open_source
 from bowam_stream.config import Config
 from bowam_stream.errors import SourceError
 from bowam_stream.messages import EndOfStream, Frame, Hello, Moment
 from bowam_stream.metrics import CaptureMetrics, Heartbeat, MetricsServer, timed
-from bowam_stream.pipeline.stop import StopFlag
+from bowam_stream.pipeline.notify import Notifier
+from bowam_stream.pipeline.stop import StopFlag, restarts
 from bowam_stream.transport import Cancelled, FrameSender, Rewind, open_sender
 
 log = logging.getLogger(__name__)
@@ -168,11 +169,13 @@ class Capture:
         lossless: bool,
         sender: FrameSender,
         metrics: CaptureMetrics,
+        notifier: Notifier,
         stop: StopFlag,
         patient: bool = False,
     ) -> None:
         self._open = False
         self._patient = patient
+        self._notifier = notifier
         self._given_up = threading.Event()
         self._heartbeat = Heartbeat(HEARTBEAT_LIMIT_S)
         self._source = source
@@ -240,7 +243,8 @@ class Capture:
             quality=self._source.quality,
             consent=self._config.source.consent,
         )
-        with Session(hello, self._config, self._sender, self._metrics, tally) as session:
+        session_of = Session(hello, self._config, self._sender, self._metrics, tally)
+        with logs.everywhere(camera=hello.camera, session=hello.session), session_of as session:
             self._open = True
             try:
                 yield session
@@ -281,6 +285,7 @@ class Capture:
         """The next frame of a camera; None once told to stop."""
         while not (self._stop or self._given_up.is_set()):
             self._heartbeat.beat()
+            self._notifier.beat()
             if (grabbed := grabber.get(GRAB_TIMEOUT_S)) is not None:
                 return grabbed
         return None
@@ -288,40 +293,61 @@ class Capture:
     def _connection(self, up: bool, error: SourceError | None) -> None:
         self._metrics.camera_up(self._camera, up)
         if up:
-            log.info("%s: connected to %s", self._camera, self._source.name)
+            log.info("connected to %s", self._source.name)
         else:
             self._metrics.reconnected(self._camera)
-            log.warning("%s: %s; connecting again", self._camera, error)
+            log.warning("%s; connecting again", error)
 
 
 def run_capture(
-    spec: str, config: Config, *, camera: str, as_live: bool = False, paced: bool = False, stop: StopFlag
+    spec: str,
+    config: Config,
+    *,
+    camera: str,
+    as_live: bool = False,
+    paced: bool = False,
+    patient: bool = False,
+    stop: StopFlag,
 ) -> EndOfStream | None:
     """Publish the aligned faces of one source until it ends or `stop` is set.
 
-    A recording waits for its worker and loses nothing; a camera, and a recording `as_live`, waits for nobody. None if
-    it was stopped before there was anything to end.
+    A recording waits for its worker and loses nothing; a camera, and a recording `as_live`, waits for nobody. With
+    `patient`, a camera that is not there yet is waited for. None if it was stopped before there was anything to end.
     Raises SourceError, AddressInUse, TransportError.
     """
     cv2.setNumThreads(1)  # its pictures are too small to share, and a camera may have one core
     source = open_source(spec, config.source)
     lossless = not (source.live or as_live)
     metrics = CaptureMetrics([camera])
+    metrics.restarted(restarts())
     with ExitStack() as stack:
+        stack.enter_context(logs.everywhere(camera=camera))
         sender = stack.enter_context(open_sender(config.transport, lossless=lossless, cancelled=lambda: bool(stop)))
-        capture = Capture(source, config, camera=camera, lossless=lossless, sender=sender, metrics=metrics, stop=stop)
+        notifier = stack.enter_context(Notifier())
+        capture = Capture(
+            source,
+            config,
+            camera=camera,
+            lossless=lossless,
+            sender=sender,
+            metrics=metrics,
+            notifier=notifier,
+            stop=stop,
+            patient=patient,
+        )
         host, port = config.metrics.host, config.metrics.capture_port
         server = stack.enter_context(
             MetricsServer(metrics, host=host, port=port, alive=capture.alive, ready=capture.ready)
         )
-        log.info("%s: metrics at http://%s:%d/metrics", camera, host, server.port)
+        log.info("metrics at http://%s:%d/metrics", host, server.port)
+        notifier.ready()
         if source.live:
             return capture.watch()
         while True:
             try:
                 return capture.play(paced=paced or as_live)
             except Rewind:
-                log.warning("%s: a new worker asks for the recording from its first frame", camera)
+                log.warning("a new worker asks for the recording from its first frame")
             except Cancelled:
                 return None
 

@@ -1,14 +1,13 @@
 """One camera through both processes, for as long as it lasts."""
 
-import tempfile
 import urllib.request
 from collections.abc import Callable
 from http import HTTPStatus
-from pathlib import Path
 
 from bowam_stream.capture import is_camera
 from bowam_stream.config import Config, MetricsSettings, save_config
 from bowam_stream.messages import Event
+from bowam_stream.pipeline.folder import private_folder
 from bowam_stream.pipeline.stop import StopFlag
 from bowam_stream.pipeline.supervisor import CAPTURE, WORKER, Supervisor
 from bowam_stream.pipeline.tap import Status, Tap
@@ -30,15 +29,17 @@ def live(
     A recording is played as a camera would send it. Raises ProcessFailed
     with the one line of the process that failed.
     """
-    with tempfile.TemporaryDirectory(prefix="bowam-") as name:
-        file = Path(name) / "config.json"
+    with private_folder() as folder:
+        file = folder / "config.json"
         save_config(config, file)
         with Supervisor() as supervisor, Tap(config.events.endpoint) as tap:
             supervisor.start(WORKER, ("worker", "--config", file))
             while not is_camera(source) and not stop and supervisor.watch() and not _ready(config.metrics):
                 tap.poll(POLL_S, on_event, on_status)  # a recording that is played now would lose its beginning
             capture = supervisor.start(
-                CAPTURE, ("capture", "--as-live", "--config", file, f"--camera={camera}", "--", source)
+                CAPTURE,
+                ("capture", "--as-live", "--config", file, f"--camera={camera}", "--", source),
+                again=("--wait",),
             )
             while not stop and supervisor.watch() and capture.running:
                 tap.poll(POLL_S, on_event, on_status)

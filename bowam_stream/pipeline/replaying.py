@@ -1,7 +1,6 @@
 """One recording through the real processes: capture and worker under a supervisor, lossless, in a private folder."""
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from bowam_stream.config import Config, replaced, save_config
 from bowam_stream.errors import ConfigError, ProcessFailed, SourceError
 from bowam_stream.events import Journal
 from bowam_stream.messages import Event
+from bowam_stream.pipeline.folder import private_folder
 from bowam_stream.pipeline.stop import StopFlag
 from bowam_stream.pipeline.summary import RunSummary, read_summary
 from bowam_stream.pipeline.supervisor import CAPTURE, WORKER, Supervisor
@@ -51,8 +51,7 @@ def replay(
     """
     if is_camera(spec):
         raise SourceError(f"{redact(spec)} is a camera and has no end; watch it with: bowam live --source")
-    with tempfile.TemporaryDirectory(prefix="bowam-") as name:  # mode 0700: nobody else can connect
-        folder = Path(name)
+    with private_folder() as folder:  # nobody else can connect
         config = private(config, folder, journal)
         save_config(config, folder / "config.json")
         common = ("--config", folder / "config.json")

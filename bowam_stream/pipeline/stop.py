@@ -8,6 +8,9 @@ from types import FrameType
 SUPERVISOR_VARIABLE = "BOWAM_SUPERVISOR"
 """Process id of the supervisor, in the environment of the processes that it starts."""
 
+RESTARTS_VARIABLE = "BOWAM_RESTARTS"
+"""How often it has started this process again, by reason: `signal=2 hang=1`."""
+
 FAILED, CRASHED = 1, 70  # exit statuses: a person has to mend something, a bug; 70 is EX_SOFTWARE of sysexits.h
 ERROR_PREFIX = "bowam: "  # of the line that says why
 
@@ -15,6 +18,12 @@ ERROR_PREFIX = "bowam: "  # of the line that says why
 def supervised() -> bool:
     """Whether this process was started by a supervisor."""
     return SUPERVISOR_VARIABLE in os.environ
+
+
+def restarts() -> dict[str, int]:
+    """How often the supervisor has started this process again, by reason."""
+    pairs = (word.partition("=") for word in os.environ.get(RESTARTS_VARIABLE, "").split())
+    return {reason: int(count) for reason, _, count in pairs if count.isdecimal()}
 
 
 class StopFlag:

@@ -1,7 +1,8 @@
 """Starts the processes of one run, watches them, and ends them in the order in which frames flow.
 
-A process that exits with status 1 met something that only a person can mend (a missing file, a busy port): its one line
-becomes the run's error. Anything else that ends it (a signal, a bug) is a crash, and it is started again with back-off.
+A process that exits with status 1 at its first start met something that only a person can mend (a missing file, a busy
+port): its one line becomes the run's error. Anything else that ends it (a signal, a bug, a port that somebody took
+meanwhile) is a crash, and it is started again with back-off. One that is silent for too long hangs: it is killed.
 """
 
 import logging
@@ -10,14 +11,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from bowam_stream.errors import ProcessFailed
-from bowam_stream.pipeline.stop import ERROR_PREFIX, FAILED, SUPERVISOR_VARIABLE
+from bowam_stream.pipeline import notify
+from bowam_stream.pipeline.notify import Watcher
+from bowam_stream.pipeline.stop import ERROR_PREFIX, FAILED, RESTARTS_VARIABLE, SUPERVISOR_VARIABLE
 
 log = logging.getLogger(__name__)
 
@@ -31,17 +34,23 @@ class RestartPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     window_s: float = 60.0
     first_delay_s: float = 0.2
     last_delay_s: float = 2.0
+    hang_s: float = 30.0  # a process that worked and has said nothing for so long hangs
 
 
 class Child:
     """One supervised process: its command, its current process, the crashes that lie within the window."""
 
-    def __init__(self, name: str, arguments: Sequence[str], policy: RestartPolicy) -> None:
+    def __init__(self, name: str, arguments: Sequence[str], policy: RestartPolicy, again: Sequence[str] = ()) -> None:
+        """`again`: options that come behind the verb when it is started again."""
         self.name = name
-        self._command = [sys.executable, "-m", "bowam_stream.cli", *arguments]
+        self._arguments = list(arguments)
+        self._again = list(again)
         self._policy = policy
         self._crashes: deque[float] = deque()
+        self._restarts: Counter[str] = Counter()  # by reason
+        self._hangs = False
         self._error: str | None = None
+        self._watcher = Watcher()
         self._start_at: float | None = None
         self._process = self._start()
 
@@ -58,15 +67,21 @@ class Child:
                 self._process = self._start()
             return
         status = self._process.poll()
+        if status is None:
+            self._check_hang(now_s)
         if status is None or status == 0:
             return
         self._reader.join(timeout=2)
-        if status == FAILED or status == 2:
+        if status == 2 or (status == FAILED and not self._restarts):
             raise ProcessFailed(self._error or f"the {self.name} process failed with status {status}")
         while self._crashes and now_s - self._crashes[0] > self._policy.window_s:
             self._crashes.popleft()
         self._crashes.append(now_s)
         ended = f"by signal {-status}" if status < 0 else f"with status {status}"
+        if status == FAILED and self._error:
+            ended += f" ({self._error})"
+        self._restarts["hang" if self._hangs else "signal" if status < 0 else "status"] += 1
+        self._hangs = False
         if len(self._crashes) > self._policy.restarts:
             why = f": {self._error}" if self._error else ""
             raise ProcessFailed(f"the {self.name} process ended {ended} {len(self._crashes)} times; giving up{why}")
@@ -86,11 +101,26 @@ class Child:
                 self._process.kill()
                 self._process.wait()
         self._reader.join(timeout=2)
+        self._watcher.close()
+
+    def _check_hang(self, now_s: float) -> None:
+        silent_s = self._watcher.silent_s(now_s)
+        if silent_s > self._policy.hang_s and not self._hangs:
+            self._hangs = True
+            log.warning("the %s process has been silent for %.0f s and is killed", self.name, silent_s)
+            self._process.kill()
 
     def _start(self) -> subprocess.Popen[str]:
-        environment = {**os.environ, SUPERVISOR_VARIABLE: str(os.getpid())}
+        self._watcher.forget()
+        verb, *options = self._arguments
+        environment = {
+            **os.environ,
+            SUPERVISOR_VARIABLE: str(os.getpid()),
+            RESTARTS_VARIABLE: " ".join(f"{reason}={count}" for reason, count in self._restarts.items()),
+            notify.VARIABLE: self._watcher.address,
+        }
         process = subprocess.Popen(
-            self._command,
+            [sys.executable, "-m", "bowam_stream.cli", verb, *(self._again if self._restarts else ()), *options],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -123,9 +153,9 @@ class Supervisor:
         self._end_timeout_s = end_timeout_s
         self.children: list[Child] = []
 
-    def start(self, name: str, arguments: Sequence[str | Path]) -> Child:
-        """Start `bowam ARGUMENTS` as a process called `name`."""
-        child = Child(name, [str(argument) for argument in arguments], self._policy)
+    def start(self, name: str, arguments: Sequence[str | Path], again: Sequence[str] = ()) -> Child:
+        """Start `bowam ARGUMENTS` as a process called `name`; `again`: options for when it is started again."""
+        child = Child(name, [str(argument) for argument in arguments], self._policy, again)
         self.children.append(child)
         return child
 

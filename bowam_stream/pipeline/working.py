@@ -11,14 +11,15 @@ import msgspec
 
 from bowam_model.face import CROP_PX
 from bowam_model.predictor import Predictor, load
-from bowam_stream import clock
+from bowam_stream import clock, logs
 from bowam_stream.config import Config
 from bowam_stream.errors import ConfigError
 from bowam_stream.events import EventLedger, EventPublisher, Journal, ReplaySocket, SessionAccount
 from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Hello
 from bowam_stream.metrics import Heartbeat, MetricsServer, WorkerMetrics, timed
+from bowam_stream.pipeline.notify import Notifier
 from bowam_stream.pipeline.recognising import EngineBuilds, Recognised, RecognitionThread, Waiting
-from bowam_stream.pipeline.stop import StopFlag
+from bowam_stream.pipeline.stop import StopFlag, restarts
 from bowam_stream.pipeline.summary import RunSummary, write_summary
 from bowam_stream.pipeline.tap import Status
 from bowam_stream.report import Recorder
@@ -163,13 +164,14 @@ class Worker:
             if stream is not None and stream.hello.session == session:
                 stream.account.skip(f"{STAGE}/{reason}", count)
                 stream.unkept = True
-        match message:
-            case Hello():
-                self._hello(message)
-            case AlignedFrame():
-                self._frame(message)
-            case EndOfStream():
-                self._end(message)
+        with logs.context(camera=message.camera, session=message.session):
+            match message:
+                case Hello():
+                    self._hello(message)
+                case AlignedFrame():
+                    self._frame(message)
+                case EndOfStream():
+                    self._end(message)
 
     def close(self) -> None:
         """No message will come any more: end the streams of cameras. A recording is fed again, and ends its own."""
@@ -207,7 +209,7 @@ class Worker:
         for event in self._ledger.open(hello.camera, resume=hello.session if hello.lossless else None):
             self._metrics.event(event)
         self._streams[hello.camera] = Stream(hello, self._config, recorder, account)
-        log.info("%s: session %s from %s", hello.camera, hello.session, hello.source)
+        log.info("watching %s", hello.source)
 
     def _abandon(self, stream: Stream, *, resumes: bool) -> None:
         """A stream without an end. One that `resumes`, a recording that begins anew, will say the same events again."""
@@ -257,7 +259,7 @@ class Worker:
         self._tell(stream, ended=True)
         if self._run_folder is not None:
             write_summary(self._run_folder, self._summary(stream, end))
-        log.info("%s: session %s ended after %d frames", end.camera, end.session, end.frames)
+        log.info("the stream ended after %d frames", end.frames)
 
     def _absent(self, stream: Stream, count: int) -> None:
         """Frames that went by before we came."""
@@ -306,6 +308,7 @@ def serve(
     publisher: EventPublisher,
     metrics: WorkerMetrics,
     heartbeat: Heartbeat,
+    notifier: Notifier,
     *,
     once: bool,
     stop: StopFlag,
@@ -331,6 +334,7 @@ def serve(
 
     while not stop:
         heartbeat.beat()
+        notifier.beat()
         if isinstance(turn(COLLECT_TIMEOUT_S if worker.waiting else RECEIVE_TIMEOUT_S), EndOfStream) and once:
             return
     last_ns = clock.monotonic_ns() + LAST_NS
@@ -362,6 +366,7 @@ def run_worker(
         predictor = load(config.model.weights, backend=config.model.backend, threads=config.model.threads)
         check_fit(predictor)
         metrics = WorkerMetrics(labels=predictor.labels)
+        metrics.restarted(restarts())
         server = stack.enter_context(
             MetricsServer(
                 metrics,
@@ -399,4 +404,8 @@ def run_worker(
             run_folder=run_folder,
             record=record,
         )
-        serve(worker, receiver, publisher, metrics, heartbeat, once=lossless, stop=stop)
+        for event in [] if lossless else ledger.close_left_open():
+            metrics.event(event)
+        notifier = stack.enter_context(Notifier())
+        notifier.ready()
+        serve(worker, receiver, publisher, metrics, heartbeat, notifier, once=lossless, stop=stop)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from bowam_stream import clock
-from bowam_stream.clock import NS_PER_MS
+from bowam_stream.clock import NS_PER_MS, NS_PER_SECOND
 from bowam_stream.errors import TransportError
 from bowam_stream.messages import AlignedFrame, EndOfStream, Hello
 from bowam_stream.transport.codec import Message
@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 
 MAX_CAMERAS = 256  # of one worker; a stranger can't make it hold more
 MAX_MARKS = 4  # hellos and ends that may wait: the end of one stream, another that came and went, and the last hello
+
+
+COMPLAIN_EVERY_NS = 10 * NS_PER_SECOND
 
 
 class Waiting(msgspec.Struct):
@@ -66,6 +69,8 @@ class CameraQueue:
         self._last_seq: int | None = None
         self._heard_ns = 0
         self._refused_session: str | None = None
+        self._told_ns: int | None = None  # when drops were last said in the log
+        self._untold = 0
 
     def __len__(self) -> int:
         return sum(isinstance(item.message, AlignedFrame) for item in self._waiting)
@@ -94,7 +99,10 @@ class CameraQueue:
         elif self._held(now_ns):
             if self._refused_session != hello.session:
                 self._refused_session = hello.session
-                log.warning("%s: refused a second capture of this camera; give it another --camera name", self.camera)
+                log.warning(
+                    "refused a second capture of this camera; give it another --camera name",
+                    extra={"camera": self.camera},
+                )
         else:
             self._begin(hello, now_ns)
 
@@ -137,7 +145,7 @@ class CameraQueue:
     def _append(self, message: Message, born_ns: int, now_ns: int) -> None:
         self._drop_old(now_ns)
         if len(self._waiting) >= self._capacity:
-            self._drop_window(CAPACITY)
+            self._drop_window(CAPACITY, now_ns)
         self._waiting.append(Waiting(message, born_ns, self._pending or None))
         if self._pending:
             self._pending = Counter()
@@ -146,10 +154,10 @@ class CameraQueue:
         for item in self._waiting:
             if isinstance(item.message, AlignedFrame):
                 if now_ns - item.born_ns > self._max_age_ns:
-                    self._drop_window(AGE)
+                    self._drop_window(AGE, now_ns)
                 return
 
-    def _drop_window(self, reason: str) -> None:
+    def _drop_window(self, reason: str, now_ns: int) -> None:
         """Drop all frames that wait. The last hellos and ends stay: the receiver must know where it stands."""
         kept: deque[Waiting] = deque()
         carried: Counter[tuple[str, str]] = Counter()
@@ -170,6 +178,16 @@ class CameraQueue:
         self._waiting = kept
         if frames:
             self._observer.dropped(self.camera, STAGE, reason, frames)
+            self._complain(reason, frames, now_ns)
+
+    def _complain(self, reason: str, frames: int, now_ns: int) -> None:
+        """Say it, but not more often than `COMPLAIN_EVERY_NS`."""
+        self._untold += frames
+        if self._told_ns is None or now_ns - self._told_ns >= COMPLAIN_EVERY_NS:
+            why = "were too old" if reason == AGE else "were too many"
+            said = f"dropped {self._untold} frames that {why}: this worker can't keep up"
+            log.warning(said, extra={"camera": self.camera})
+            self._told_ns, self._untold = now_ns, 0
 
 
 class Inbox:

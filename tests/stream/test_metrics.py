@@ -222,7 +222,9 @@ def test_alive_and_ready_are_two_questions():
         assert get(server, "/livez") == (200, "ok\n")
         assert get(server, "/healthz") == (200, "ok\n")
         assert get(server, "/readyz") == (503, "warming up the network\n")
+        assert "\nbowam_ready 0.0\n" in get(server, "/metrics")[1]
         reasons.append(None)
+        assert "\nbowam_ready 1.0\n" in get(server, "/metrics")[1]
         assert get(server, "/readyz?verbose") == (200, "ok\n")
         assert get(server, "/")[0] == 404
 

@@ -17,6 +17,7 @@ from bowam_stream.events import EventLedger, Journal
 from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Event, Hello, Model, Moment, Triple
 from bowam_stream.metrics import Heartbeat, WorkerMetrics
 from bowam_stream.pipeline import replaying, working
+from bowam_stream.pipeline.notify import Notifier
 from bowam_stream.pipeline.stop import StopFlag
 from bowam_stream.pipeline.summary import read_summary
 from bowam_stream.pipeline.supervisor import Child, RestartPolicy
@@ -248,7 +249,7 @@ def test_a_worker_that_is_told_to_stop_takes_what_waits_and_closes_what_is_open(
     class Publisher:
         def poll(self) -> None: ...
 
-    working.serve(worker, Receiver(), Publisher(), WorkerMetrics(), Heartbeat(1.0), once=False, stop=stop)  # type: ignore[arg-type]
+    working.serve(worker, Receiver(), Publisher(), WorkerMetrics(), Heartbeat(1.0), Notifier({}), once=False, stop=stop)  # type: ignore[arg-type]
     phases = [event.phase for event in heard.events]
     assert phases == (["provisional"] if lossless else ["provisional", "retracted"])
 
@@ -309,6 +310,7 @@ def test_a_process_that_crashed_counts_as_running_until_the_supervisor_saw_it(mo
         Popen.status = status
         seen.append(child.running)
     assert seen == [True, True, False]
+    child.end(0)
 
 
 def test_the_loop_acknowledges_the_end_after_everything_is_safe(worker: working.Worker, heard: Heard) -> None:
@@ -333,7 +335,7 @@ def test_the_loop_acknowledges_the_end_after_everything_is_safe(worker: working.
         def poll(self) -> None: ...
 
     metrics = WorkerMetrics()
-    working.serve(worker, Receiver(), Publisher(), metrics, Heartbeat(1.0), once=True, stop=StopFlag())  # type: ignore[arg-type]
+    working.serve(worker, Receiver(), Publisher(), metrics, Heartbeat(1.0), Notifier({}), once=True, stop=StopFlag())  # type: ignore[arg-type]
     assert acknowledged == [2]
 
 

@@ -15,6 +15,7 @@ from bowam_stream.errors import SourceError, TransportError
 from bowam_stream.messages import AlignedFrame, EndOfStream, Frame, Hello, Moment
 from bowam_stream.metrics import CaptureMetrics
 from bowam_stream.pipeline import capturing
+from bowam_stream.pipeline.notify import Notifier
 from bowam_stream.pipeline.stop import StopFlag
 from bowam_stream.transport import Rewind
 
@@ -106,6 +107,7 @@ def capture(source: Source, sent: Sent, stop: StopFlag, *, lossless: bool) -> ca
         lossless=lossless,
         sender=sent,  # type: ignore[arg-type]
         metrics=CaptureMetrics(["cam0"]),
+        notifier=Notifier({}),
         stop=stop,
     )
 

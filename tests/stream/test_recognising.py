@@ -15,6 +15,7 @@ from bowam_stream.events import EventLedger, Journal
 from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Event, Hello, Moment, Triple
 from bowam_stream.metrics import Heartbeat, WorkerMetrics
 from bowam_stream.pipeline import recognising, working
+from bowam_stream.pipeline.notify import Notifier
 from bowam_stream.pipeline.recognising import EngineBuilds, RecognitionThread, Waiting
 from bowam_stream.pipeline.stop import StopFlag
 from bowam_stream.worker import Recogniser
@@ -197,7 +198,7 @@ def test_a_worker_that_is_stopped_publishes_what_the_network_still_thinks_about(
         def skipped(self) -> dict:
             return {}
 
-    working.serve(worker, Receiver(), heard, WorkerMetrics(), Heartbeat(1.0), once=False, stop=stop)  # type: ignore[arg-type]
+    working.serve(worker, Receiver(), heard, WorkerMetrics(), Heartbeat(1.0), Notifier({}), once=False, stop=stop)  # type: ignore[arg-type]
     assert phases(heard) == [("cam0", "provisional", 1), ("cam0", "final", 2)]
 
 

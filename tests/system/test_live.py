@@ -2,11 +2,9 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import urllib.error
-import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -119,39 +117,3 @@ def test_a_second_worker_for_the_same_camera_is_refused(start: Callable, bowam: 
     second = bowam("worker", "--config", place.file, *endpoints, timeout=60)
     assert second.returncode == 1
     assert "belongs to another worker" in second.stderr
-
-
-@pytest.mark.skipif(shutil.which("prometheus") is None, reason="prometheus is not installed")
-def test_a_real_prometheus_scrapes_both_processes(start: Callable, clip: Path, place: Place, tmp_path: Path) -> None:
-    """Both targets are up, and a counter of ours can be queried."""
-    place.play(20)
-    start("live", "--source", clip, "--config", place.file)
-    assert wait_for(lambda: place.get(place.worker, "/readyz")[0] == 200)
-    targets = f"['127.0.0.1:{place.capture}', '127.0.0.1:{place.worker}']"
-    (tmp_path / "prometheus.yml").write_text(
-        "global: {scrape_interval: 200ms, scrape_timeout: 200ms}\n"
-        f"scrape_configs: [{{job_name: bowam, static_configs: [{{targets: {targets}}}]}}]\n"
-    )
-    port = free_port()
-    prometheus = subprocess.Popen(
-        [
-            "prometheus",
-            f"--config.file={tmp_path}/prometheus.yml",
-            f"--storage.tsdb.path={tmp_path}/tsdb",
-            f"--web.listen-address=127.0.0.1:{port}",
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-
-    def query(expression: str) -> float:
-        status, answer = place.get(port, "/api/v1/query?query=" + urllib.parse.quote(expression))
-        result = json.loads(answer)["data"]["result"] if status == 200 else []  # 503 while it starts
-        return float(result[0]["value"][1]) if result else 0.0
-
-    try:
-        wait_for(lambda: query('sum(up{job="bowam"})') == 2)
-        wait_for(lambda: query('max_over_time(bowam_frames_published_total{camera="cam0"}[1m])') > 0)
-    finally:
-        prometheus.kill()
-        prometheus.wait()
