@@ -12,7 +12,7 @@ from pathlib import Path
 from bowam_stream import logs
 from bowam_stream.errors import ProcessFailed
 from bowam_stream.pipeline.stop import StopFlag
-from bowam_stream.pipeline.supervisor import Supervisor
+from bowam_stream.pipeline.supervisor import CAPTURE, Supervisor
 
 POLL_S = 0.1  # as `bowam live` does
 
@@ -23,7 +23,7 @@ def main(plan: Path) -> int:
     try:
         with Supervisor() as supervisor:
             for name, arguments in json.loads(plan.read_text()):
-                supervisor.start(name, arguments)
+                supervisor.start(name, arguments, again=("--wait",) if name == CAPTURE else ())
             while not stop and supervisor.watch():
                 stop.wait(POLL_S)
     except ProcessFailed as error:

@@ -22,7 +22,6 @@ from typing import NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
-import bowam_stream
 from tests.system.faults.disk import Disk
 from tests.system.faults.listener import whole_lines
 from tests.system.faults.oracle import Books, Verdict, heard, judge_frames, judge_journal, judge_listener, read_books
@@ -144,9 +143,8 @@ class Place:
         """The arguments of a camera's capture process."""
         options = ("--config", str(self.config), f"--camera={camera.name}", "--frames", camera.endpoint)
         as_live = () if (source or camera.source).startswith("rtsp:") else ("--as-live",)
-        patience = ("--wait",) if self.rtsp and _can_wait() and not as_live else ()
         port = ("--metrics-port", str(camera.metrics_port))
-        return ["capture", *as_live, *patience, *options, *port, "--", source or camera.source]
+        return ["capture", *as_live, *options, *port, "--", source or camera.source]
 
     # What is there
 
@@ -287,10 +285,8 @@ class Place:
         temporary.replace(self._clock)
 
     def audit(self) -> str:
-        """What `bowam audit` says of the journal; raises AssertionError if it finds anything wrong."""
-        if not (Path(bowam_stream.__file__).parent / "cli" / "audit.py").exists():
-            return "no audit"
-        done = self.run_bowam("audit", self.journal, "--config", self.config)
+        """What `bowam audit` says of the journal and of what runs; raises AssertionError if it finds anything wrong."""
+        done = self.run_bowam("audit", "--config", self.config)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
 
@@ -375,12 +371,3 @@ def hold(endpoint: str) -> socket.socket:
 def said(text: str, *patterns: str) -> str | None:
     """The first of the patterns that does not stand in the log."""
     return next((pattern for pattern in patterns if not re.search(pattern, text)), None)
-
-
-def _can_wait() -> bool:
-    """Whether `bowam capture` knows --wait."""
-    import inspect
-
-    from bowam_stream.cli.capture import capture
-
-    return "wait" in inspect.signature(capture).parameters
