@@ -425,7 +425,12 @@ def rtsp_freezes(place: Place, rng: random.Random) -> Outcome:
 def rtsp_stands_still(place: Place, rng: random.Random) -> Outcome:
     """The same picture again and again."""
     outcome = _reconnected(place, rng, (2, 4), lambda: place.rtsp.tell("still"))  # type: ignore[union-attr]
-    place.rtsp.tell("play")  # type: ignore[union-attr]
+    try:
+        place.wait(
+            lambda: place.metric(outcome.victim, "bowam_frames_frozen_total") > 0, "nobody sees that it is frozen"
+        )
+    finally:
+        place.rtsp.tell("play")  # type: ignore[union-attr]
     return outcome._replace(ready_s=_until_it_flows(place, outcome.victim))
 
 
@@ -499,7 +504,7 @@ KINDS = (
     Fault("rtsp_freezes", rtsp_freezes, (), (), no_rtsp),
     Fault("rtsp_stands_still", rtsp_stands_still, (), (), no_rtsp),
     Fault("rtsp_half_rate", rtsp_halves_its_rate, (), (), no_rtsp),
-    Fault("rtsp_size", rtsp_changes_size, (), (), no_rtsp),
+    Fault("rtsp_size", rtsp_changes_size, (), ("size of the pictures changed",), no_rtsp),
     Fault("robust_video", robust_video, (), (), no_media),
 )
 
