@@ -13,14 +13,14 @@ from tests.system.faults.place import Place
 from tests.system.faults.sources import make_clip
 from tests.system.processes import BOWAM, alive, children, wait_for
 
-LONG_S = 4  # the clip, played as it was filmed: a fault comes somewhere on its way
+LONG_S = 5  # the clip, played as it was filmed: a fault comes somewhere on its way
 
 
 class Replay:
     """One `bowam replay` of the clip, and what it must give."""
 
     def __init__(self, folder: Path) -> None:
-        self.clip = make_clip(folder / "clip-replay", seconds=LONG_S, seed=4)
+        self.clip = make_clip(folder / "clip-replay", seconds=LONG_S, events=2, seed=4)
         self.out, self.journal = folder / "replay.jsonl", folder / "replay.sqlite"
         truth = folder / "undisturbed.jsonl"
         if not truth.exists():

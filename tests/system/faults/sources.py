@@ -11,10 +11,10 @@ DEBIAN_PYTHON = "/usr/bin/python3"  # the one that Debian's GStreamer belongs to
 RTSP_RATE = 30
 
 
-def make_clip(folder: Path, *, rate: int = 30, size: str = "320x240", seconds: int = 12, seed: int = 3) -> Path:
+def make_clip(folder: Path, *, rate: int = 30, size: str = "320x240", seconds: int = 12, events: int = 5, seed: int = 3) -> Path:
     """A small clip: five micro-expressions in twelve seconds. Capturing it live takes 0.15 cores."""
     if not (folder / "clip.mp4").exists():
-        what = ("--rate", rate, "--seconds", seconds, "--events", 5, "--stratum", "easy", "--size", size)
+        what = ("--rate", rate, "--seconds", seconds, "--events", events, "--stratum", "easy", "--size", size)
         how = (
             "--zoom",
             0.8 * int(size.partition("x")[0]) / 320,
