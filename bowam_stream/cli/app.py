@@ -34,6 +34,7 @@ PIECES = (
         "bowam_stream.cli.worker:worker",
         "Spot, recognise, journal and publish, for one or many cameras.",
     ),
+    Verb("journal", "bowam_stream.cli.journal:app", "The event journal: what is kept, and for how long."),
     Verb(
         "audit",
         "bowam_stream.cli.audit:audit",

@@ -19,7 +19,7 @@ def audit(
 
     Given a file, only that is looked at; otherwise also the capture and the worker of the settings, if they run here.
     """
-    from rich.table import Table
+    from rich.markup import escape
 
     from bowam_stream.cli.terminal import out
     from bowam_stream.config import load_config
@@ -33,12 +33,11 @@ def audit(
     with Journal.open_readonly(path) as book:
         checks = list(audit_journal(book))
     running = [] if journal else list(audit_running(settings, seconds))
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for check in checks + running:
-        table.add_row("[green]holds[/]" if check.holds else "[red]broken[/]", check.what, check.says)
+        mark = "[green]holds [/]" if check.holds else "[red]broken[/]"
+        out().print(f"{mark}  {escape(check.what)}" + (f": {escape(check.says)}" if check.says else ""))
         for fault in check.faults:
-            table.add_row("", f"[red]{fault}[/]")
-    out().print(table)
+            out().print(f"        [red]{escape(fault)}[/]")
     if not journal and not running:
         out().print("nothing runs at the addresses of these settings: only the journal was looked at", markup=False)
     broken = [check.what for check in checks + running if not check.holds]

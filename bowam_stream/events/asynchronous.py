@@ -5,13 +5,14 @@ async with await subscribe_async("tcp://127.0.0.1:5556", since=0) as events:
         print(event.camera, event.label)
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Self
 
 import zmq.asyncio
 
 from bowam_stream import clock
+from bowam_stream.events.merge import Since
 from bowam_stream.events.subscriber import DEFAULT_ENDPOINT, Story, deadline_ns
 from bowam_stream.messages import Event
 
@@ -62,7 +63,7 @@ async def subscribe_async(
     *,
     journal: str | None = None,
     cameras: Collection[str] | None = None,
-    since: int | Mapping[str, int] | None = None,
+    since: Since = None,
     timeout_s: float | None = None,
 ) -> AsyncSubscription:
     """Like `bowam_stream.subscribe`, for `async for`. Raises TransportError in the same cases."""

@@ -57,7 +57,7 @@ class EventLedger:
         self._hook = hook
         self._patient = patient
         self._on_journal = on_journal
-        self._waiting: deque[tuple[Event, int | None]] = deque()  # content, and what triggered it
+        self._waiting: deque[tuple[Event, int | None, SessionAccount | None]] = deque()  # what `record` was given
         self._unmarked: deque[Event] = deque()  # published, and not yet marked so
         self.trouble: str | None = None
 
@@ -101,27 +101,29 @@ class EventLedger:
         published = [
             self._publish(event, None) for event in self._journal.unpublished(camera) if event.seq not in known
         ]
-        closing = {content.event_id for content, _ in self._waiting if content.phase != "provisional"}
+        closing = {content.event_id for content, *_ in self._waiting if content.phase != "provisional"}
         for event in self._journal.open_provisionals(camera):
             if not goes_on(event) and event.event_id not in closing:
                 closed = self.record(msgspec.structs.replace(event, phase="retracted", reason="interrupted"))
                 published += [closed] if closed else []
         return published
 
-    def record(self, content: Event, *, trigger_ns: int | None = None) -> Event | None:
-        """Store and publish `content`; returns it with its seq and delivery.
+    def record(
+        self, content: Event, *, trigger_ns: int | None = None, account: SessionAccount | None = None
+    ) -> Event | None:
+        """Store and publish `content`, and keep `account`, its session's; returns it with its seq and delivery.
 
         None if the journal has it already, or if it waits for the journal. `trigger_ns`: when the frame that brought it
         was captured, on this machine's monotonic clock; None for recordings. Raises JournalError.
         """
         if self._waiting:
-            self._wait(content, trigger_ns)
+            self._wait(content, trigger_ns, account)
             return None
         try:
-            return self._record(content, trigger_ns)
+            return self._record(content, trigger_ns, account)
         except JournalError as error:
             self._suffer(error)
-            self._wait(content, trigger_ns)
+            self._wait(content, trigger_ns, account)
             return None
 
     def retry(self) -> list[Event]:
@@ -176,14 +178,14 @@ class EventLedger:
         if self.trouble is None:
             return
         self.retry()
-        for content, _ in self._waiting:
+        for content, *_ in self._waiting:
             log.error("not in the journal: %s", to_json(content).decode())
         if self._waiting:
             raise JournalError(f"{self.trouble}; {self.waiting} events stand in the log and not in the journal")
 
-    def _record(self, content: Event, trigger_ns: int | None) -> Event | None:
+    def _record(self, content: Event, trigger_ns: int | None, account: SessionAccount | None) -> Event | None:
         with timed(self._hook, "journal"):
-            event = self._journal.append(content)
+            event = self._journal.append(content, account)
         return None if event is None else self._publish(event, trigger_ns)
 
     def _publish(self, event: Event, trigger_ns: int | None) -> Event:
@@ -202,10 +204,10 @@ class EventLedger:
             self._unmarked.append(event)
         return event
 
-    def _wait(self, content: Event, trigger_ns: int | None) -> None:
+    def _wait(self, content: Event, trigger_ns: int | None, account: SessionAccount | None) -> None:
         if self.waiting >= MOST_WAITING:
             raise JournalError(f"{self.trouble}; {self.waiting} events wait for it, no more fit into memory")
-        self._waiting.append((content, trigger_ns))
+        self._waiting.append((content, trigger_ns, account))
         self._on_journal(self.trouble, self.waiting)
 
     def _suffer(self, error: JournalError) -> None:

@@ -35,7 +35,7 @@ QUEUE_PAGES = 4  # answers that may wait for one peer; one that asks and never r
 def answer(journal: Journal, request: Request) -> list[bytes]:
     """The parts of one page."""
     page = journal.page(request.since, cameras=request.cameras, limit=request.credit)
-    header = PageHeader(journal=journal.name, heads=page.heads, complete=page.complete)
+    header = PageHeader(journal=journal.name, heads=page.heads, purged=page.purged, complete=page.complete)
     return [msgspec.json.encode(header), *map(to_json, page.events)]
 
 

@@ -10,7 +10,7 @@ missed. `Subscription.cursor` says where to resume in the next run.
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
@@ -20,13 +20,14 @@ import zmq
 from bowam_stream import clock
 from bowam_stream.addresses import parse
 from bowam_stream.errors import TransportError
-from bowam_stream.events.merge import Merge
+from bowam_stream.events.merge import Merge, Since
 from bowam_stream.events.wire import (
     EVENT_TOPIC,
     HEARTBEAT_MS,
     HEARTBEAT_TIMEOUT_MS,
     MAX_MESSAGE_BYTES,
     STATUS_TOPIC,
+    Refused,
     topic,
 )
 from bowam_stream.messages import Event
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5556"
 ANSWER_MS = 1000  # an unanswered question to the journal is asked again: it went to a process that is gone
+ANSWER_MAX_MS = 16_000  # or the line is slow: each time it may take twice as long, up to this
+MONITOR = "inproc://connections"
 RECONNECT_MS, RECONNECT_MAX_MS = 50, 1000
 
 
@@ -62,7 +65,7 @@ class Story:
         *,
         journal: str | None = None,
         cameras: Collection[str] | None = None,
-        since: int | Mapping[str, int] | None = None,
+        since: Since = None,
     ) -> None:
         self.endpoint = str(parse(endpoint))
         self.journal_endpoint = str(parse(journal)) if journal else journal_of(endpoint)
@@ -72,11 +75,20 @@ class Story:
         self._context = self._context_type()
         self._journal: Any = None  # connected while there is something to ask
         self._asked_ns = 0
+        self._unanswered = 0  # questions in a row
         self._topic = self._socket(zmq.SUB)
+        self._topic.monitor(MONITOR, zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._monitor: Any = zmq.Context.shadow(self._context.underlying).socket(zmq.PAIR)  # never awaited
+        self._monitor.connect(MONITOR)
         for prefix in (EVENT_TOPIC, STATUS_TOPIC):
             for wanted in [prefix.encode()] if cameras is None else [topic(prefix, camera) for camera in cameras]:
                 self._topic.subscribe(wanted)
         self._topic.connect(self.endpoint)
+
+    @property
+    def journal(self) -> str | None:
+        """Name of the journal that tells the events now. Another one counts from 1 again."""
+        return self._merge.journal
 
     @property
     def cursor(self) -> dict[str, int]:
@@ -104,33 +116,52 @@ class Story:
 
     def _listen(self, end_ns: float) -> tuple[Any, bytes | None, int | None]:
         """The socket to wait at, what to send there first, and how many ms to wait at most (None: for ever)."""
+        self._watch()
         now_ns = clock.monotonic_ns()
         left_ms = max(0.0, (end_ns - now_ns) / clock.NS_PER_MS)
         if not self._merge.behind:
             self._hang_up()
             return self._topic, None, None if left_ms == math.inf else math.ceil(left_ms)
         waited_ms = (now_ns - self._asked_ns) / clock.NS_PER_MS
-        if self._asked_ns and waited_ms < ANSWER_MS:
-            return self._journal, None, math.ceil(min(left_ms, ANSWER_MS - waited_ms))
+        patience_ms = min(ANSWER_MS << self._unanswered, ANSWER_MAX_MS)
+        if self._asked_ns and waited_ms < patience_ms:
+            return self._journal, None, math.ceil(min(left_ms, patience_ms - waited_ms))
         if self._asked_ns:
+            self._unanswered = min(self._unanswered + 1, ANSWER_MAX_MS.bit_length())
+            patience_ms = min(ANSWER_MS << self._unanswered, ANSWER_MAX_MS)
             self._hang_up()  # whoever was asked is gone; a late answer must not be taken for that of the next question
         if self._journal is None:
             self._journal = self._socket(zmq.DEALER)
             self._journal.connect(self.journal_endpoint)
         self._asked_ns = now_ns
-        return self._journal, self._merge.request(), math.ceil(min(left_ms, ANSWER_MS))
+        return self._journal, self._merge.request(), math.ceil(min(left_ms, patience_ms))
 
     def _hear(self, socket: Any, parts: list[bytes]) -> None:
         """Take in what came from `socket`."""
         if socket is self._journal:
-            self._asked_ns = 0
-            self._ready.extend(self._merge.on_page(parts))
+            try:
+                self._ready.extend(self._merge.on_page(parts))
+            except Refused as error:
+                if not self._answered():
+                    raise
+                log.warning("%s; asking again", error)  # once the time for an answer is over
+                return
+            self._asked_ns = self._unanswered = 0
             return
+        self._watch()  # a new connection is known before its first message is believed
         try:
             self._ready.extend(self._merge.on_message(parts))
         except TransportError as error:
             self.malformed += 1
             log.warning("%s", error)
+
+    def _watch(self) -> None:
+        """Notice a new connection of the topic: a question to the process before it will never be answered."""
+        while self._monitor.poll(0):
+            self._monitor.recv_multipart()
+            self._merge.connected()
+            self._unanswered = 0
+            self._hang_up()
 
     def _hang_up(self) -> None:
         if self._journal is not None:
@@ -148,10 +179,11 @@ class Story:
 
     def close(self) -> None:
         """Leave; the subscription can't be used any more."""
+        self._monitor.close(linger=0)
         self._context.destroy(linger=0)
 
     def __del__(self) -> None:
-        if hasattr(self, "_context"):  # a refused address never got that far
+        if hasattr(self, "_monitor"):  # a refused address never got that far
             self.close()
 
 
@@ -198,17 +230,21 @@ def subscribe(
     *,
     journal: str | None = None,
     cameras: Collection[str] | None = None,
-    since: int | Mapping[str, int] | None = None,
+    since: Since = None,
     timeout_s: float | None = None,
 ) -> Subscription:
     """Events of a worker, each once, in order per camera and without gaps, for as long as you iterate.
 
     `journal` is the journal socket (the next port of `endpoint` by default). `since` is the last seq that you have, for
     all cameras or as {camera: seq}, where a camera that is not named starts from its first event; None gives what
-    happens after this call. Events are records: a provisional one is followed by a final or retracted one.
+    happens after this call. Where you give the last event itself, {camera: Event}, it is compared with the journal's:
+    numbers alone can't tell a journal from an older copy of it that was restored. Events are records: a provisional one
+    is followed by a final or retracted one.
 
     Returns as soon as the worker answered; raises TransportError if nothing did within `timeout_s` (None waits), or if
-    the cursor is of another journal. Later the subscription waits for a worker that went away, and goes on.
+    the cursor is of another journal. Later the subscription waits for a worker that went away, and goes on; it raises
+    TransportError rather than give out numbers that have come to mean other events. What a purge removed before it was
+    read is not told.
     """
     subscription = Subscription(endpoint, journal=journal, cameras=cameras, since=since)
     try:

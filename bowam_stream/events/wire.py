@@ -50,12 +50,17 @@ class PageHeader(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     journal: str
     heads: dict[str, Seq]  # last seq of each camera
     complete: bool  # nothing more follows
+    purged: dict[str, Seq] = {}  # last seq of each camera that the journal no longer has
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="refused"):
     """The answer to what can't be answered."""
 
     error: str
+
+
+class Refused(TransportError):
+    """The journal socket answered that it can't answer, for now perhaps: its disk may come back."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,5 +110,5 @@ def read_page(parts: list[bytes]) -> tuple[PageHeader, list[bytes]]:
             f"malformed answer of the journal socket: {error}; is this the port of something else?"
         ) from None
     if isinstance(header, Refusal):
-        raise TransportError(f"the journal socket refused: {header.error}")
+        raise Refused(f"the journal socket refused: {header.error}")
     return header, parts[1:]

@@ -169,9 +169,9 @@ class Moody(Journal):
             error.passing = self.hint == "the disk is full"
             raise error
 
-    def append(self, event):
+    def append(self, event, account=None):
         self._refuse()
-        return super().append(event)
+        return super().append(event, account)
 
     def mark_published(self, event):
         self._refuse()
