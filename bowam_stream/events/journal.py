@@ -343,7 +343,7 @@ class Journal:
 
     def accounts(self, *, camera: str | None = None, session: str | None = None) -> list[SessionAccount]:
         """The books of all sessions, or of some; in the order in which they were last written."""
-        with _explained(self.path):
+        with explained(self.path):
             if self._version() < 2:
                 return []
             rows = self._db.execute(
