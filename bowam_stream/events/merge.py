@@ -49,10 +49,10 @@ class Merge:
         self._unsure = set(self._last)
         self.behind = True
 
-    def request(self) -> bytes:
-        """What to ask the journal. The first question is where it stands."""
+    def request(self, credit: int = PAGE_EVENTS) -> bytes:
+        """What to ask the journal, for at most `credit` events. The first question is where it stands."""
         cameras = None if self._cameras is None else tuple(sorted(self._cameras))
-        credit = PAGE_EVENTS if self.journal else 0
+        credit = credit if self.journal else 0
         self._asked = frozenset(self._unsure)
         since = {camera: seq - (camera in self._asked) for camera, seq in self.cursor.items()}
         return msgspec.json.encode(Request(since=since, cameras=cameras, credit=credit))

@@ -7,6 +7,7 @@ Kill the worker, pull the cable, be slow: the subscription connects again by its
 missed. `Subscription.cursor` says where to resume in the next run.
 """
 
+import itertools
 import logging
 import math
 from collections import deque
@@ -20,6 +21,7 @@ import zmq
 from bowam_stream import clock
 from bowam_stream.addresses import parse
 from bowam_stream.errors import TransportError
+from bowam_stream.events.journal import PAGE_EVENTS
 from bowam_stream.events.merge import Merge, Since
 from bowam_stream.events.wire import (
     EVENT_TOPIC,
@@ -36,8 +38,8 @@ log = logging.getLogger(__name__)
 
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5556"
 ANSWER_MS = 1000  # an unanswered question to the journal is asked again: it went to a process that is gone
-ANSWER_MAX_MS = 16_000  # or the line is slow: each time it may take twice as long, up to this
-MONITOR = "inproc://connections"
+ANSWER_MAX_MS = 8000  # or the line is slow: each time it may take twice as long, and half as many events are asked for
+WATCH_MS = 50  # how soon a connection that was cut is noticed while an answer is awaited
 RECONNECT_MS, RECONNECT_MAX_MS = 50, 1000
 
 
@@ -77,9 +79,9 @@ class Story:
         self._asked_ns = 0
         self._unanswered = 0  # questions in a row
         self._topic = self._socket(zmq.SUB)
-        self._topic.monitor(MONITOR, zmq.EVENT_HANDSHAKE_SUCCEEDED)
-        self._monitor: Any = zmq.Context.shadow(self._context.underlying).socket(zmq.PAIR)  # never awaited
-        self._monitor.connect(MONITOR)
+        self._numbers = itertools.count()
+        self._connections = self._watched(self._topic, zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._losses: Any = None  # of the journal's connection
         for prefix in (EVENT_TOPIC, STATUS_TOPIC):
             for wanted in [prefix.encode()] if cameras is None else [topic(prefix, camera) for camera in cameras]:
                 self._topic.subscribe(wanted)
@@ -114,6 +116,14 @@ class Story:
         socket.set(zmq.IPV6, int("[" in self.endpoint))
         return socket
 
+    def _watched(self, socket: Any, event: int) -> Any:
+        """A socket that tells of `event`s of `socket`; never awaited."""
+        address = f"inproc://watch-{next(self._numbers)}"
+        socket.monitor(address, event)
+        monitor: Any = zmq.Context.shadow(self._context.underlying).socket(zmq.PAIR)
+        monitor.connect(address)
+        return monitor
+
     def _listen(self, end_ns: float) -> tuple[Any, bytes | None, int | None]:
         """The socket to wait at, what to send there first, and how many ms to wait at most (None: for ever)."""
         self._watch()
@@ -125,16 +135,16 @@ class Story:
         waited_ms = (now_ns - self._asked_ns) / clock.NS_PER_MS
         patience_ms = min(ANSWER_MS << self._unanswered, ANSWER_MAX_MS)
         if self._asked_ns and waited_ms < patience_ms:
-            return self._journal, None, math.ceil(min(left_ms, patience_ms - waited_ms))
+            return self._journal, None, math.ceil(min(left_ms, patience_ms - waited_ms, WATCH_MS))
         if self._asked_ns:
-            self._unanswered = min(self._unanswered + 1, ANSWER_MAX_MS.bit_length())
-            patience_ms = min(ANSWER_MS << self._unanswered, ANSWER_MAX_MS)
-            self._hang_up()  # whoever was asked is gone; a late answer must not be taken for that of the next question
+            self._unheard()
         if self._journal is None:
             self._journal = self._socket(zmq.DEALER)
+            self._losses = self._watched(self._journal, zmq.EVENT_DISCONNECTED)
             self._journal.connect(self.journal_endpoint)
         self._asked_ns = now_ns
-        return self._journal, self._merge.request(), math.ceil(min(left_ms, patience_ms))
+        question = self._merge.request(max(PAGE_EVENTS >> self._unanswered, 1))
+        return self._journal, question, math.ceil(min(left_ms, patience_ms, WATCH_MS))
 
     def _hear(self, socket: Any, parts: list[bytes]) -> None:
         """Take in what came from `socket`."""
@@ -146,7 +156,7 @@ class Story:
                     raise
                 log.warning("%s; asking again", error)  # once the time for an answer is over
                 return
-            self._asked_ns = self._unanswered = 0
+            self._asked_ns, self._unanswered = 0, max(self._unanswered - 1, 0)
             return
         self._watch()  # a new connection is known before its first message is believed
         try:
@@ -156,17 +166,24 @@ class Story:
             log.warning("%s", error)
 
     def _watch(self) -> None:
-        """Notice a new connection of the topic: a question to the process before it will never be answered."""
-        while self._monitor.poll(0):
-            self._monitor.recv_multipart()
+        """Notice connections that came and went."""
+        while self._connections.poll(0):
+            self._connections.recv_multipart()
             self._merge.connected()
-            self._unanswered = 0
-            self._hang_up()
+            self._hang_up()  # a question to the process before it will never be answered
+        if self._losses is not None and self._losses.poll(0):
+            self._unheard() if self._asked_ns else self._hang_up()
+
+    def _unheard(self) -> None:
+        """Nobody will answer; a late answer must not be taken for that of the next question."""
+        self._unanswered = min(self._unanswered + 1, PAGE_EVENTS.bit_length())
+        self._hang_up()
 
     def _hang_up(self) -> None:
         if self._journal is not None:
             self._journal.close()
-        self._journal, self._asked_ns = None, 0
+            self._losses.close(linger=0)
+        self._journal, self._losses, self._asked_ns = None, None, 0
 
     def _answered(self) -> bool:
         return self._merge.journal is not None
@@ -179,11 +196,12 @@ class Story:
 
     def close(self) -> None:
         """Leave; the subscription can't be used any more."""
-        self._monitor.close(linger=0)
+        self._hang_up()
+        self._connections.close(linger=0)
         self._context.destroy(linger=0)
 
     def __del__(self) -> None:
-        if hasattr(self, "_monitor"):  # a refused address never got that far
+        if hasattr(self, "_connections"):  # a refused address never got that far
             self.close()
 
 
