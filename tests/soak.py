@@ -25,7 +25,7 @@ from tests.system.faults.oracle import read_books
 from tests.system.faults.place import Place
 from tests.system.faults.replays import REPLAY_KINDS
 
-PAUSE_S = 1.5  # on average, between two faults
+PAUSE_S = 0.7  # on average, between two faults
 
 
 class Memory:

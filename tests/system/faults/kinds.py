@@ -487,7 +487,7 @@ KINDS = (
     Fault("stop_worker", stop_worker, weight=2),
     Fault("stop_supervisor", stop_supervisor, ("camera",), (ENDED,)),
     Fault("stop_subscriber", stop_subscriber),
-    Fault("hang", hang, ("camera", WORKER), ("has been silent for",), weight=0.3),
+    Fault("hang", hang, ("camera", WORKER), ("has been silent for",), weight=0.15),
     Fault("crowd", crowd, weight=0.4),
     Fault("port_taken", port_taken_between_crash_and_restart, ("camera", WORKER), (ENDED,)),
     Fault("second_worker", second_worker, weight=0.5),

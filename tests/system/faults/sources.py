@@ -11,7 +11,9 @@ DEBIAN_PYTHON = "/usr/bin/python3"  # the one that Debian's GStreamer belongs to
 RTSP_RATE = 30
 
 
-def make_clip(folder: Path, *, rate: int = 30, size: str = "320x240", seconds: int = 12, events: int = 5, seed: int = 3) -> Path:
+def make_clip(
+    folder: Path, *, rate: int = 30, size: str = "320x240", seconds: int = 12, events: int = 5, seed: int = 3
+) -> Path:
     """A small clip: five micro-expressions in twelve seconds. Capturing it live takes 0.15 cores."""
     if not (folder / "clip.mp4").exists():
         what = ("--rate", rate, "--seconds", seconds, "--events", events, "--stratum", "easy", "--size", size)
