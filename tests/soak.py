@@ -2,7 +2,7 @@
 
     python -m tests.soak --minutes 30 --cameras 8 --seed 1 --kinds kill_worker,journal_full
 
-Prints each fault, then a table by kind, and writes everything to benchmarks/results/soak.json. Exit status 1 if
+Prints each fault, then a table by kind, and adds the run to benchmarks/results/soak.json. Exit status 1 if
 anything was lost, doubled or otherwise wrong.
 """
 
@@ -14,14 +14,15 @@ import statistics
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from tests.system.faults.campaign import Campaign, build
 from tests.system.faults.kinds import KINDS, Fault, possible
-from tests.system.faults.oracle import read_books
+from tests.system.faults.oracle import Verdict
 from tests.system.faults.place import Place
 from tests.system.faults.replays import REPLAY_KINDS
 
@@ -82,57 +83,77 @@ def main() -> int:
 
 
 def soak(folder: Path, kinds: list[Fault], options: argparse.Namespace) -> int:
-    """The campaign."""
+    """The campaign. What is known is written every few faults, so that a run that is cut short is not in vain."""
     folder.mkdir(parents=True, exist_ok=True)
-    rng, memory = random.Random(options.seed), Memory()
+    rng, memory, earlier = random.Random(options.seed), Memory(), earlier_runs(options.out)
     with build(folder, options.cameras, listeners=3) as place:
         for fault in [fault for fault in kinds if fault.needs(place)]:
             say(f"without {fault.name}: {fault.needs(place)}")
             kinds.remove(fault)
         campaign = Campaign(place, options.seed)
-        end_s = time.monotonic() + options.minutes * 60
-        while time.monotonic() < end_s:
+        start_s = time.monotonic()
+
+        def write(audit: str) -> Verdict:
+            verdict = place.judge()
+            run = {
+                "date": time.strftime("%Y-%m-%d %H:%M"),
+                "minutes": round((time.monotonic() - start_s) / 60, 1),
+                "cameras": options.cameras,
+                "seed": options.seed,
+                "load": round(os.getloadavg()[1], 1),
+                "faults": len(campaign.entries),
+                "events": verdict.events,
+                "lost": verdict.lost,
+                "doubled": verdict.doubled,
+                "supervisor_gave_up": place.logged().count("error gave up"),
+                "memory_mb": memory.summary(),
+                "audit": audit,
+                "kinds": campaign.rows(),
+                "wrong": [entry for entry in campaign.entries if entry.problems],
+            }
+            write_runs(options.out, [*earlier, run])
+            return verdict
+
+        while time.monotonic() < start_s + options.minutes * 60:
             time.sleep(rng.expovariate(1 / PAUSE_S))
-            fault = choose(place, kinds, rng)
-            if fault is None:
+            if (fault := choose(place, kinds, rng)) is None:
                 continue
             entry = campaign.inject(fault)
             memory.look(place)
-            times = ", ".join(
-                f"{what} {value:.2f} s"
-                for what, value in (("back", entry.back_s), ("ready", entry.ready_s))
-                if value is not None
-            )
-            say(f"{entry.at_s:7.1f} s  {len(campaign.entries):4} {entry.kind} ({entry.victim}) {times}")
+            times = "".join(f" {what} {s:.2f} s" for what, s in (("back", entry.back_s), ("ready", entry.ready_s)) if s)
+            say(f"{entry.at_s:7.1f} s  {len(campaign.entries):4} {entry.kind} ({entry.victim}){times}")
             for problem in entry.problems:
                 say(f"          WRONG: {problem}")
+            if len(campaign.entries) % 10 == 0:
+                write("not yet")
         place.settle()
-        verdict = place.judge()
-        books = read_books(place.journal)
-        audit = place.audit()
-        gave_up = place.logged().count("gave up")
-    wrong = [entry for entry in campaign.entries if entry.problems]
+        audited, audit = place.audit()
+        verdict = write("all holds" if audited else audit)
     say(campaign.table())
-    say(f"{verdict.events} events of {len(books.heads)} cameras; lost {verdict.lost}, doubled {verdict.doubled}")
-    say(f"{audit}\nmemory, MB: {memory.summary()}\nthe supervisor gave up {gave_up} times")
+    say(f"{verdict.events} events; lost {verdict.lost}, doubled {verdict.doubled}\n{audit}\nmemory, MB:")
+    for name, megabytes in memory.summary().items():
+        say(f"  {name}: {megabytes}")
+    return 0 if verdict and audited and not any(entry.problems for entry in campaign.entries) else 1
+
+
+def earlier_runs(out: Path) -> list[dict[str, Any]]:
+    """Those that the file holds already: runs add up. Remove it to begin anew."""
+    return list(msgspec.json.decode(out.read_bytes())["runs"]) if out.exists() else []
+
+
+def write_runs(out: Path, runs: list[dict[str, Any]]) -> None:
+    """All of them, and their sums."""
+    kinds: Counter[str] = Counter()
+    for run in runs:
+        kinds.update({row["kind"]: row["count"] for row in run["kinds"]})
     report = {
         "machine": {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
-        "minutes": options.minutes,
-        "cameras": options.cameras,
-        "seed": options.seed,
-        "faults": len(campaign.entries),
-        "events": verdict.events,
-        "lost": verdict.lost,
-        "doubled": verdict.doubled,
-        "supervisor_gave_up": gave_up,
-        "memory_mb": memory.summary(),
-        "audit": audit,
-        "kinds": campaign.rows(),
-        "wrong": wrong,
+        **{what: sum(run[what] for run in runs) for what in ("faults", "events", "lost", "doubled")},
+        "kinds": dict(sorted(kinds.items())),
+        "runs": runs,
     }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
-    return 0 if verdict and not wrong else 1
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
 
 
 if __name__ == "__main__":

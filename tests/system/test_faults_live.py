@@ -48,4 +48,5 @@ def test_memory_is_bounded_and_the_audit_finds_nothing(place: Place) -> None:
     """After all of them."""
     for name, megabytes in place.memory().items():
         assert megabytes < MEMORY_MB["capture" if name in place.cameras else name], name
-    place.audit()
+    well, says = place.audit()
+    assert well, says

@@ -285,11 +285,10 @@ class Place:
         temporary.write_text(str(shift_s))
         temporary.replace(self._clock)
 
-    def audit(self) -> str:
-        """What `bowam audit` says of the journal and of what runs; raises AssertionError if it finds anything wrong."""
+    def audit(self) -> tuple[bool, str]:
+        """Whether `bowam audit` finds the journal and what runs in order, and what it says."""
         done = self.run_bowam("audit", "--config", self.config)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout.strip()
+        return done.returncode == 0, (done.stdout + done.stderr).strip()
 
     def _start_fleet(self) -> None:
         command = [sys.executable, "-m", "tests.system.faults.fleet", str(self.folder / "plan.json")]
