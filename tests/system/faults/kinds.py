@@ -24,6 +24,7 @@ from tests.system.faults.place import SUPERVISOR, WORKER, NotRecovered, Place, h
 from tests.system.processes import BOWAM
 
 BACK_S = 2.0  # a dead process has a successor by then
+READ_ONLY = "read-only|can't be opened"
 
 
 class Outcome(NamedTuple):
@@ -58,6 +59,7 @@ def _killed(place: Place, name: str) -> Outcome:
     back_s, ready_s = place.back(death)
     if name != SUPERVISOR:
         _counted(place, name, "signal")
+    assert back_s < BACK_S, f"{name} came back after {back_s:.2f} s"
     return Outcome(name, back_s, ready_s)
 
 
@@ -186,9 +188,11 @@ def port_taken_between_crash_and_restart(place: Place, rng: random.Random) -> Ou
     else:
         camera = place.cameras[name]
         endpoint = rng.choice([camera.endpoint, f"tcp://127.0.0.1:{camera.metrics_port}"])
+    log_from = place.log.stat().st_size
     death = place.kill(name)
     with hold(endpoint):
-        time.sleep(rng.uniform(2, 4))
+        place.wait(lambda: said(place.logged(log_from), "in use") is None, "nobody says that the port is taken")
+        time.sleep(rng.uniform(0, 1))
     start = time.monotonic()
     place.wait(lambda: place.ready(name), f"{name} is not ready although its port is free")
     return Outcome(death.name, None, time.monotonic() - start)
@@ -308,12 +312,14 @@ def journal_stalls(place: Place, rng: random.Random) -> Outcome:
 def journal_read_only(place: Place, rng: random.Random) -> Outcome:
     """The disk is read-only when a crashed worker comes back; it keeps trying."""
     assert place.disk is not None
+    log_from = place.log.stat().st_size
     place.kill(WORKER)
     place.wait(lambda: place.disk is not None and place.disk.read_only(True), "the disk can't be remounted", 5)
     try:
-        time.sleep(rng.uniform(3, 5))
+        place.wait(lambda: said(place.logged(log_from), READ_ONLY) is None, "nobody says that the disk is read-only")
+        time.sleep(rng.uniform(0, 2))
     finally:
-        assert place.disk.read_only(False)
+        place.wait(lambda: place.disk is not None and place.disk.read_only(False), "the disk can't be mended", 5)
     return Outcome(WORKER, None, place.wait(lambda: place.ready(WORKER), "the worker stays away"))
 
 
@@ -496,7 +502,7 @@ KINDS = (
     Fault("journal_full", journal_full, (), ("disk is full",), no_disk),
     Fault("journal_refuses", journal_refuses, (), ("disk",)),
     Fault("journal_stalls", journal_stalls, (), (), no_disk),
-    Fault("journal_read_only", journal_read_only, (WORKER,), ("read-only|can't be opened",), no_disk),
+    Fault("journal_read_only", journal_read_only, (WORKER,), (READ_ONLY,), no_disk),
     Fault("journal_damaged", journal_damaged),
     Fault("clock_set", clock_set),
     Fault("rtsp_dies", rtsp_dies, (), ("connection lost",), no_rtsp),
