@@ -35,6 +35,7 @@ class Campaign:
         self._place, self._rng = place, random.Random(seed)
         self._start_s = time.monotonic()
         self._lost = self._doubled = 0
+        self._known: set[str] = set()
         self.entries: list[Entry] = []
 
     def inject(self, fault: Fault) -> Entry:
@@ -50,7 +51,8 @@ class Campaign:
             where = traceback.extract_tb(error.__traceback__)[-1]
             entry.problems.append(f"{type(error).__name__} in {where.name}: {error}")
         problems, verdict = check(fault, place, log_from)
-        entry.problems += problems
+        entry.problems += [problem for problem in problems if problem not in self._known]
+        self._known.update(problems)  # what is wrong in the books stays wrong: it is said once
         entry.lost, entry.doubled = verdict.lost - self._lost, verdict.doubled - self._doubled
         self._lost, self._doubled = verdict.lost, verdict.doubled
         return entry
