@@ -6,7 +6,9 @@
     ├── TransportError    a message is malformed, or an endpoint can't be used
     │   └── AddressInUse  another process holds the port
     ├── JournalError      the event journal can't be opened, written or read
+    ├── EventFileError    a file of events can't be read, written or trusted
     ├── ReportError       a report, an overlay or the record behind them can't be written or read
+    ├── AuditFailed       a journal or a running system breaks a promise
     └── ProcessFailed     a supervised process ended with an error
 
 The command line prints the message and exits with status 1; it never prints a traceback for these.
@@ -39,8 +41,16 @@ class JournalError(StreamError):
     passing = False
 
 
+class EventFileError(StreamError):
+    """A file of events can't be read, written or trusted."""
+
+
 class ReportError(StreamError):
     """A report, an overlay or the record behind them can't be written or read."""
+
+
+class AuditFailed(StreamError):
+    """A journal or a running system breaks a promise."""
 
 
 class ProcessFailed(StreamError):

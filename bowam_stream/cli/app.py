@@ -37,6 +37,12 @@ PIECES = (
         "bowam_stream.cli.worker:worker",
         "Spot, recognise, journal and publish, for one or many cameras.",
     ),
+    Verb("journal", "bowam_stream.cli.journal:app", "The event journal: what is kept, and for how long."),
+    Verb(
+        "audit",
+        "bowam_stream.cli.audit:audit",
+        "Prove that no event is lost or doubled and that every frame is accounted for. Exit status 1 if not.",
+    ),
     Verb(
         "keygen",
         "bowam_stream.cli.keygen:keygen",

@@ -97,7 +97,7 @@ _PASSING = ("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_BUSY", "SQLITE_LOCKED", "S
 
 
 @contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into one line that says what to do."""
     try:
         yield
@@ -136,6 +136,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
     events: tuple[Event, ...]
     heads: dict[str, int]  # last seq of each camera
+    purged: dict[str, int]  # last seq of each camera that was purged
     complete: bool  # nothing more follows
 
 
@@ -152,10 +153,10 @@ class Journal:
         self._claims: dict[str, IO[str]] = {}
         if path.is_dir():
             raise JournalError(f"journal {path}: it is a folder; name a file in it")
-        with _explained(path):
+        with explained(path):
             self._db = sqlite3.connect(_uri(path, readonly), uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         try:
-            with _explained(path):
+            with explained(path):
                 self._prepare()
             for camera in cameras:
                 self.claim(camera)
@@ -217,7 +218,7 @@ class Journal:
 
     @contextlib.contextmanager
     def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
-        with _explained(self.path):
+        with explained(self.path):
             self._db.execute(f"BEGIN {kind}")
             try:
                 yield
@@ -226,6 +227,12 @@ class Journal:
                 if self._db.in_transaction:  # SQLite has rolled back by itself where the disk is full
                     self._db.execute("ROLLBACK")
                 raise
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """The database as it stands now, for many questions that must fit each other. Only for reading."""
+        with self._transaction("DEFERRED"):
+            yield self._db
 
     def claim(self, camera: str) -> None:
         """Make this journal object the only one that may append events of `camera`, until it closes or dies.
@@ -257,9 +264,15 @@ class Journal:
             lock.write(str(os.getpid()))
             lock.flush()
 
-    def append(self, event: Event) -> Event | None:
+    def release(self, camera: str) -> None:
+        """Let go of a claim."""
+        if lock := self._claims.pop(camera, None):
+            lock.close()
+
+    def append(self, event: Event, account: SessionAccount | None = None) -> Event | None:
         """Store an event and give it the next seq of its camera; returns it as it will be published.
 
+        The books of its session, if given, are kept with it: what an event names stands in them.
         None if it is there already: the same phase of the same event, or any phase of an event that was closed. So a
         recording can be fed again from its first frame. `event.seq` and `event.delivery` are ignored.
         """
@@ -284,6 +297,8 @@ class Journal:
                 self._db.execute("INSERT INTO open VALUES (?, ?, ?)", (event.event_id, event.camera, seq))
             else:
                 self._db.execute("DELETE FROM open WHERE event_id = ?", (event.event_id,))
+            if account is not None:
+                self._write_accounts([account])
         return from_json(content)
 
     def mark_published(self, event: Event) -> None:
@@ -309,23 +324,26 @@ class Journal:
 
     def write_accounts(self, accounts: Iterable[SessionAccount]) -> None:
         """Keep the books of these sessions as they stand, all or none."""
-        seen_utc_ns = clock.utc_ns()
         with self._transaction():
-            self._db.executemany(
-                "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (
-                        *(a.camera, a.session, seen_utc_ns, a.source, a.lossless),
-                        *(a.captured, a.published, a.received, a.spotted),
-                        *(msgspec.json.encode(a.dropped, order="sorted").decode(), a.ended),
-                    )
-                    for a in accounts
-                ],
-            )
+            self._write_accounts(accounts)
+
+    def _write_accounts(self, accounts: Iterable[SessionAccount]) -> None:
+        seen_utc_ns = clock.utc_ns()
+        self._db.executemany(
+            "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    *(a.camera, a.session, seen_utc_ns, a.source, a.lossless),
+                    *(a.captured, a.published, a.received, a.spotted),
+                    *(msgspec.json.encode(a.dropped, order="sorted").decode(), a.ended),
+                )
+                for a in accounts
+            ],
+        )
 
     def accounts(self, *, camera: str | None = None, session: str | None = None) -> list[SessionAccount]:
         """The books of all sessions, or of some; in the order in which they were last written."""
-        with _explained(self.path):
+        with explained(self.path):
             if self._version() < 2:
                 return []
             rows = self._db.execute(
@@ -362,8 +380,17 @@ class Journal:
 
     def heads(self) -> dict[str, int]:
         """The last seq of each camera."""
-        with _explained(self.path):
+        with explained(self.path):
             return dict(self._db.execute("SELECT camera, seq FROM cameras ORDER BY camera").fetchall())
+
+    def purged(self) -> dict[str, int]:
+        """How far cameras were purged: their records begin right behind that seq. The others begin with 1."""
+        with explained(self.path):
+            if self._version() < 2:
+                return {}
+            return dict(
+                self._db.execute("SELECT camera, purged FROM cameras WHERE purged > 0 ORDER BY camera").fetchall()
+            )
 
     def page(self, since: Mapping[str, int], *, cameras: Iterable[str] | None = None, limit: int = PAGE_EVENTS) -> Page:
         """Up to `limit` events after the cursor `since` (camera -> last seq known), camera by camera, in order of seq.
@@ -372,7 +399,7 @@ class Journal:
         """
         events: list[Event] = []
         with self._transaction("DEFERRED"):
-            heads = self.heads()
+            heads, purged = self.heads(), self.purged()
             wanted = sorted(heads.keys() & set(cameras)) if cameras is not None else sorted(heads)
             behind = [camera for camera in wanted if heads[camera] > since.get(camera, 0)]
             for camera in behind:
@@ -380,7 +407,7 @@ class Journal:
                 events += self._select(
                     "WHERE camera = ? AND seq > ? ORDER BY seq LIMIT ?", camera, since.get(camera, 0), room
                 )
-        return Page(events=tuple(events[:limit]), heads=heads, complete=len(events) <= limit)
+        return Page(events=tuple(events[:limit]), heads=heads, purged=purged, complete=len(events) <= limit)
 
     def since(self, since: Mapping[str, int] | None = None, *, cameras: Iterable[str] | None = None) -> Iterator[Event]:
         """All events after the cursor `since`, camera by camera, in order of seq; memory stays bounded.
@@ -398,13 +425,13 @@ class Journal:
                 yield event
 
     def _select(self, clause: str, *values: object) -> list[Event]:
-        with _explained(self.path):
+        with explained(self.path):
             rows = self._db.execute(f"SELECT content, published_utc_ns, latency_ms FROM events {clause}", values)
             return [_stored(*row) for row in rows]
 
     def close(self) -> None:
         """Release the file and the claims."""
-        with _explained(self.path):
+        with explained(self.path):
             self._db.close()
         for lock in self._claims.values():
             lock.close()

@@ -57,7 +57,7 @@ class EventLedger:
         self._hook = hook
         self._patient = patient
         self._on_journal = on_journal
-        self._waiting: deque[tuple[Event, int | None]] = deque()  # content, and what triggered it
+        self._waiting: deque[tuple[Event, int | None, SessionAccount | None]] = deque()  # what `record` was given
         self._unmarked: deque[Event] = deque()  # published, and not yet marked so
         self.trouble: str | None = None
 
@@ -65,6 +65,26 @@ class EventLedger:
     def waiting(self) -> int:
         """Events that are not in the journal yet."""
         return len(self._waiting)
+
+    def close_left_open(self) -> list[Event]:
+        """See to what an earlier worker left, at once: its cameras may never come back. Returns what was published.
+
+        Recordings are left alone: they are fed again. So are cameras that another worker holds.
+        """
+        recordings = {account.session for account in self._journal.accounts() if account.lossless}
+        published: list[Event] = []
+        for camera in self._journal.heads():
+            left = [*self._journal.unpublished(camera), *self._journal.open_provisionals(camera)]
+            if not any(event.session not in recordings for event in left):
+                continue
+            try:
+                self._journal.claim(camera)
+            except JournalError as error:
+                log.info("%s", error)
+                continue
+            published += self._open(camera, lambda event: event.session in recordings)
+            self._journal.release(camera)
+        return published
 
     def open(self, camera: str, *, resume: str | None) -> list[Event]:
         """Take charge of `camera` as its stream begins; returns what had to be published before anything new.
@@ -74,31 +94,36 @@ class EventLedger:
         and closes them itself. Raises JournalError where another worker holds the camera.
         """
         self._journal.claim(camera)
+        return self._open(camera, lambda event: event.session == resume)
+
+    def _open(self, camera: str, goes_on: Callable[[Event], bool]) -> list[Event]:
         known = {event.seq for event in self._unmarked if event.camera == camera}
         published = [
             self._publish(event, None) for event in self._journal.unpublished(camera) if event.seq not in known
         ]
-        closing = {content.event_id for content, _ in self._waiting if content.phase != "provisional"}
+        closing = {content.event_id for content, *_ in self._waiting if content.phase != "provisional"}
         for event in self._journal.open_provisionals(camera):
-            if event.session != resume and event.event_id not in closing:
+            if not goes_on(event) and event.event_id not in closing:
                 closed = self.record(msgspec.structs.replace(event, phase="retracted", reason="interrupted"))
                 published += [closed] if closed else []
         return published
 
-    def record(self, content: Event, *, trigger_ns: int | None = None) -> Event | None:
-        """Store and publish `content`; returns it with its seq and delivery.
+    def record(
+        self, content: Event, *, trigger_ns: int | None = None, account: SessionAccount | None = None
+    ) -> Event | None:
+        """Store and publish `content`, and keep `account`, its session's; returns it with its seq and delivery.
 
         None if the journal has it already, or if it waits for the journal. `trigger_ns`: when the frame that brought it
         was captured, on this machine's monotonic clock; None for recordings. Raises JournalError.
         """
         if self._waiting:
-            self._wait(content, trigger_ns)
+            self._wait(content, trigger_ns, account)
             return None
         try:
-            return self._record(content, trigger_ns)
+            return self._record(content, trigger_ns, account)
         except JournalError as error:
             self._suffer(error)
-            self._wait(content, trigger_ns)
+            self._wait(content, trigger_ns, account)
             return None
 
     def retry(self) -> list[Event]:
@@ -153,14 +178,14 @@ class EventLedger:
         if self.trouble is None:
             return
         self.retry()
-        for content, _ in self._waiting:
+        for content, *_ in self._waiting:
             log.error("not in the journal: %s", to_json(content).decode())
         if self._waiting:
             raise JournalError(f"{self.trouble}; {self.waiting} events stand in the log and not in the journal")
 
-    def _record(self, content: Event, trigger_ns: int | None) -> Event | None:
+    def _record(self, content: Event, trigger_ns: int | None, account: SessionAccount | None) -> Event | None:
         with timed(self._hook, "journal"):
-            event = self._journal.append(content)
+            event = self._journal.append(content, account)
         return None if event is None else self._publish(event, trigger_ns)
 
     def _publish(self, event: Event, trigger_ns: int | None) -> Event:
@@ -179,10 +204,10 @@ class EventLedger:
             self._unmarked.append(event)
         return event
 
-    def _wait(self, content: Event, trigger_ns: int | None) -> None:
+    def _wait(self, content: Event, trigger_ns: int | None, account: SessionAccount | None) -> None:
         if self.waiting >= MOST_WAITING:
             raise JournalError(f"{self.trouble}; {self.waiting} events wait for it, no more fit into memory")
-        self._waiting.append((content, trigger_ns))
+        self._waiting.append((content, trigger_ns, account))
         self._on_journal(self.trouble, self.waiting)
 
     def _suffer(self, error: JournalError) -> None:

@@ -60,7 +60,10 @@ class Notifier:
 
 
 class Watcher:
-    """The supervisor's end, for one process: how long it has been silent since it first said that it works."""
+    """The supervisor's end, for one process: how long it has been silent since it began to say that work goes on.
+
+    Not every process says so: one that feeds a recording may wait for its worker, for as long as that takes.
+    """
 
     def __init__(self) -> None:
         name = f"bowam-{os.getpid()}-{secrets.token_hex(8)}"  # an abstract address: no file is left behind
@@ -76,7 +79,7 @@ class Watcher:
         self._heard_s = self._asked_s = None
 
     def silent_s(self, now_s: float) -> float:
-        """Seconds since its last word; 0 before the first and after it said that it ends.
+        """Seconds since its last word; 0 before its first beat and after it said that it ends.
 
         Time in which nobody asked does not count: we may have been stopped ourselves, and the process with us.
         """
@@ -86,7 +89,10 @@ class Watcher:
         with contextlib.suppress(BlockingIOError):
             while True:
                 said = self._socket.recv(MAX_BYTES).decode(errors="replace").split("\n")
-                self._heard_s = None if STOPPING in said else now_s
+                if STOPPING in said:
+                    self._heard_s = None
+                elif BEAT in said or self._heard_s is not None:
+                    self._heard_s = now_s
         return 0.0 if self._heard_s is None else now_s - self._heard_s
 
     def close(self) -> None:

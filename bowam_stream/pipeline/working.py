@@ -188,7 +188,10 @@ class Worker:
 
     def _publish(self, recognised: Iterable[Recognised]) -> None:
         for one in recognised:
-            event = self._ledger.record(one.event, trigger_ns=one.trigger_ns)
+            stream = self._streams.get(one.event.camera)
+            ours = stream is not None and stream.hello.session == one.event.session
+            account = stream.account if stream is not None and ours else None
+            event = self._ledger.record(one.event, trigger_ns=one.trigger_ns, account=account)
             if event is not None:
                 self._metrics.event(event)
 
@@ -250,10 +253,10 @@ class Worker:
         if stream is None or stream.hello.session != end.session:
             return
         del self._streams[end.camera]
-        self._settle(stream, stream.spotter.finish(end), stream.last)
-        self._finish()
         self._absent(stream, stream.account.close(end, joined=stream.last is None))
         self._ledger.keep([stream.account])
+        self._settle(stream, stream.spotter.finish(end), stream.last)
+        self._finish()
         if stream.recorder:
             stream.recorder.close(end)
         self._metrics.camera_up(end.camera, False)
@@ -409,6 +412,8 @@ def run_worker(
             run_folder=run_folder,
             record=record,
         )
+        for event in [] if lossless else ledger.close_left_open():
+            metrics.event(event)
         notifier = stack.enter_context(Notifier())
         notifier.ready()
         serve(worker, receiver, publisher, metrics, heartbeat, notifier, once=lossless, stop=stop)

@@ -169,9 +169,9 @@ class Moody(Journal):
             error.passing = self.hint == "the disk is full"
             raise error
 
-    def append(self, event):
+    def append(self, event, account=None):
         self._refuse()
-        return super().append(event)
+        return super().append(event, account)
 
     def mark_published(self, event):
         self._refuse()
@@ -267,3 +267,27 @@ def test_the_books_of_sessions_whose_end_nobody_heard_are_closed(path):
         journal.write_accounts([old, other])
         EventLedger(journal, Topic(path)).close_accounts("cam0", but="new")
         assert {(a.camera, a.ended) for a in journal.accounts()} == {("cam0", "interrupted"), ("cam1", None)}
+
+
+def test_what_a_dead_worker_left_is_seen_to_at_once_and_other_peoples_business_is_not(path):
+    """A camera that never comes back: published and closed. A recording is fed again, a claimed camera has a worker."""
+    with Journal(path) as journal, Journal(path) as other:
+
+        def left(name, camera, session, phase="provisional"):
+            return msgspec.structs.replace(made(name, phase), camera=camera, session=session)
+
+        journal.write_accounts([SessionAccount(camera="tape", session="t", lossless=True)])
+        for event in (left("a", "gone", "g"), left("b", "gone", "g", "final"), left("c", "tape", "t")):
+            journal.append(event)
+        for camera in ("gone", "tape"):
+            journal.release(camera)
+        other.append(left("d", "busy", "x"))
+        topic = Topic(path)
+        EventLedger(journal, topic).close_left_open()
+        assert [(e.camera, e.event_id, e.phase) for e in topic.published] == [
+            ("gone", "a", "provisional"),
+            ("gone", "b", "final"),
+            ("gone", "a", "retracted"),
+        ]
+        other.claim("gone")
+        assert [event.event_id for event in journal.open_provisionals()] == ["c", "d"]

@@ -43,12 +43,14 @@ def test_a_watcher_that_is_gone_or_full_holds_nobody_up(tmp_path: Path) -> None:
     notifier.close()
 
 
-def test_silence_counts_from_the_last_word_and_not_before_the_first() -> None:
-    """A process that starts, or that says that it ends, may take its time."""
+def test_silence_counts_from_the_last_word_and_not_before_the_first_beat() -> None:
+    """A process that starts, that waits with a recording, or that says that it ends, may take its time."""
     watcher = Watcher()
     notifier = Notifier({VARIABLE: watcher.address})
-    silent = [watcher.silent_s(second) for second in range(50)]
+    silent = [watcher.silent_s(second) for second in range(40)]
     notifier.ready()
+    silent += [watcher.silent_s(second) for second in range(40, 50)]
+    notifier.beat()
     silent += [watcher.silent_s(50 + second) for second in range(3)]
     notifier.close()
     silent += [watcher.silent_s(100.0), watcher.silent_s(101.0)]
@@ -60,7 +62,7 @@ def test_time_in_which_the_watcher_slept_is_no_silence() -> None:
     """Ctrl-Z stops both; and a restarted process is a new one."""
     watcher = Watcher()
     notifier = Notifier({VARIABLE: watcher.address})
-    notifier.ready()
+    notifier.beat()
     assert watcher.silent_s(0.0) == 0.0
     assert watcher.silent_s(1.0) == 1.0
     assert watcher.silent_s(1000.0) == 2.0
