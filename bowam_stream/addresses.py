@@ -10,10 +10,9 @@ import contextlib
 import errno
 import ipaddress
 import os
-import re
 import socket as socketlib
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -21,13 +20,11 @@ import msgspec
 if TYPE_CHECKING:
     import zmq
 
+from bowam_stream.credentials import redact as redact
 from bowam_stream.errors import AddressInUse, TransportError
 
 LOCAL_NAMES = frozenset({"localhost", "lo"})  # libzmq takes an interface's name where it takes a host
 IPC_PATH_BYTES = 107  # sockaddr_un.sun_path without its terminating zero (unix(7))
-
-_CREDENTIALS = re.compile(r"(?<=://)\S*@")
-_SECRET_PARAMETER = re.compile(r"(?i)([?&;](?:[\w.-]*(?:pass|pwd|token|secret|key|auth|user|login)[\w.-]*)=)[^&;#\s]*")
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +58,7 @@ def parse(endpoint: str) -> Endpoint:
         if scheme in ("ipc", "inproc") and rest:
             if scheme == "ipc" and len(rest.encode()) > IPC_PATH_BYTES:
                 raise TransportError(
-                    f"{endpoint!r}: the path is longer than the {IPC_PATH_BYTES} bytes of a Unix socket; "
+                    f"{redact(endpoint)!r}: the path is longer than the {IPC_PATH_BYTES} bytes of a Unix socket; "
                     "choose a shorter folder"
                 )
             return Endpoint(scheme=scheme, host=rest)
@@ -84,8 +81,16 @@ def require_loopback(endpoint: str, insecure: bool) -> None:
     """
     if not insecure and not parse(endpoint).local:
         raise TransportError(
-            f"{endpoint} can be reached from other machines and has no keys; bind to 127.0.0.1, or say --insecure"
+            f"{redact(endpoint)} can be reached from other machines and has no keys; bind to 127.0.0.1, make keys with "
+            "bowam keygen and say --keys, or say --insecure"
         )
+
+
+def reachable(endpoint: str) -> str:
+    """Where a process of this machine reaches a socket that listens on `endpoint`: on every network means here too."""
+    address = parse(endpoint)
+    here = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+    return str(msgspec.structs.replace(address, host=here.get(address.host, address.host)))
 
 
 def in_use(endpoint: str) -> AddressInUse:
@@ -105,6 +110,23 @@ def _is_other_file(path: str) -> bool:
         return not stat.S_ISSOCK(os.lstat(path).st_mode)
     except OSError:
         return False
+
+
+def notice_loss(socket: "zmq.Socket[Any]", timeout_ms: int) -> None:
+    """Let a tcp connection end when the other machine is silent for `timeout_ms`; call it before bind or connect.
+
+    The kernel finds out, by keep-alive and, while data are on their way, by retransmission. Not ZeroMQ's heartbeats:
+    libzmq 4.3.5 aborts the process when one is due on a connection that broke while nobody read its full queue
+    (libzmq issue 4841), and so a slow subscriber died with its worker.
+    """
+    import zmq
+
+    idle_s = max(1, timeout_ms // 3000)
+    socket.set(zmq.TCP_KEEPALIVE, 1)
+    socket.set(zmq.TCP_KEEPALIVE_IDLE, idle_s)
+    socket.set(zmq.TCP_KEEPALIVE_INTVL, idle_s)
+    socket.set(zmq.TCP_KEEPALIVE_CNT, 2)
+    socket.set(zmq.TCP_MAXRT, timeout_ms)
 
 
 def bind(socket: "zmq.Socket[bytes]", endpoint: str, *, insecure: bool = False) -> str:
@@ -131,12 +153,3 @@ def bind(socket: "zmq.Socket[bytes]", endpoint: str, *, insecure: bool = False) 
         reason = zmq.strerror(error.errno or 0)
         raise TransportError(f"can't listen on {endpoint}: {reason}; choose another address") from error
     return socket.get_string(zmq.LAST_ENDPOINT).rstrip("\0")
-
-
-def redact(text: str) -> str:
-    """`text` with every credential in its addresses replaced by `***`.
-
-    Everything up to the last `@` of a word goes: passwords hold slashes and at signs, and a path that loses its
-    beginning is the smaller harm. Values of telling query parameters (`?user=...&password=...`) go as well.
-    """
-    return _SECRET_PARAMETER.sub(r"\1***", _CREDENTIALS.sub("***@", text))

@@ -14,6 +14,7 @@ import bowam_model
 from bowam_model.face import FaceSettings
 from bowam_stream.capture import SourceSettings
 from bowam_stream.errors import ConfigError
+from bowam_stream.keys import KeySettings
 from bowam_stream.spotting import SpottingSettings
 from bowam_stream.spotting.operating import read_points, settings_digest, threshold_for
 from bowam_stream.transport import TransportSettings
@@ -40,13 +41,14 @@ class EventSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     endpoint: str = "tcp://127.0.0.1:5556"  # event and status topics (PUB)
     journal_endpoint: str = "tcp://127.0.0.1:5557"  # missed events (ROUTER)
     journal: str = "bowam-journal.sqlite"
-    insecure: bool = False  # True: listen beyond this machine although nothing is encrypted
+    insecure: bool = False  # True: listen beyond this machine without keys, so that nothing is encrypted
 
 
 class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where Prometheus finds the numbers. Port 0 takes a free one, and the log tells which."""
 
     host: str = "127.0.0.1"
+    insecure: bool = False  # True: `host` may be beyond this machine; HTTP knows no keys, whoever gets there can read
     capture_port: Port = 9101
     worker_port: Port = 9102
 
@@ -61,6 +63,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     model: ModelSettings = ModelSettings()
     events: EventSettings = EventSettings()
     metrics: MetricsSettings = MetricsSettings()
+    keys: KeySettings = KeySettings()
 
     def digest(self) -> str:
         """Hex digest of the settings that change the content of events; part of a recording's session name."""

@@ -38,6 +38,8 @@ def open_source(spec: str, settings: SourceSettings = _SETTINGS, clocks: Clocks 
         raise SourceError(f"a recording can't be played {settings.loops} times; --loops is 1 or more")
     if spec.startswith("test:"):
         return Pattern(spec, settings)
+    if spec.startswith(_NETWORK) and len(spec.split()) > 1:  # `redact` would not see where a password ends
+        raise SourceError("there is a space in the address of the camera; write it as %20")
     if is_camera(spec):
         return (NetworkCamera if spec.startswith(_NETWORK) else Webcam)(spec, settings, clocks)
     if "://" in spec:

@@ -8,9 +8,11 @@ import io
 import os
 import signal
 import sys
+import traceback
 
 from bowam_model.errors import ModelError
 from bowam_stream.errors import StreamError
+from bowam_stream.pipeline.arguments import hide_ours, without_credentials
 from bowam_stream.pipeline.stop import CRASHED, ERROR_PREFIX, FAILED, supervised
 
 INTERRUPTED = 130  # how typer ends on Ctrl-C where no verb took it in hand
@@ -32,6 +34,7 @@ OF_THE_MACHINE = {
 
 def main() -> None:
     """Entry point of `bowam`."""
+    hide_ours()
     # Before NumPy is loaded. Our matrices are small: threads of OpenBLAS double the cost of the spotter, and how many
     # there are must not depend on the machine, since it changes the last bits.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
@@ -56,14 +59,15 @@ def main() -> None:
             name = getattr(error, "filename", None)
             fail(f"{f'{name}: ' if name else ''}{getattr(error, 'strerror', error)}; {advice}", FAILED)
         if os.environ.get("BOWAM_TRACEBACK"):
-            raise
+            sys.stderr.write(without_credentials(traceback.format_exc()))
+            sys.exit(FAILED)
         kind = type(error).__name__
         fail(f"internal error: {kind}: {error} (BOWAM_TRACEBACK=1 shows where)", CRASHED if supervised() else FAILED)
 
 
 def fail(message: str, status: int) -> None:
     """Say one line on stderr and leave."""
-    line = " ".join(message.split())
+    line = without_credentials(" ".join(message.split()))
     sys.stderr.write(f"{ERROR_PREFIX}{line}\n")
     sys.stderr.flush()
     sys.exit(status)

@@ -1,13 +1,16 @@
 """The list of verbs. Each is loaded when it runs, and does its heavy imports then."""
 
+import contextlib
 import os
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
 
 import typer
 
 import bowam_stream
 from bowam_model.cli import VERBS
 from bowam_model.cli.lazy import Verb, group_of
+from bowam_stream.pipeline.arguments import without_credentials
 
 WATCH = (
     Verb(
@@ -41,6 +44,11 @@ PIECES = (
         "Prove that no event is lost or doubled and that every frame is accounted for. Exit status 1 if not.",
     ),
     Verb(
+        "keygen",
+        "bowam_stream.cli.keygen:keygen",
+        "Make a pair of keys, NAME.key and NAME.key_secret, and say what goes where. Overwrites nothing.",
+    ),
+    Verb(
         "doctor",
         "bowam_stream.cli.doctor:doctor",
         "Say what this machine has and what is missing. Exit status 1 if something must be mended.",
@@ -55,8 +63,35 @@ MODEL = tuple(
     verb._replace(home="bowam_stream.cli.evaluate:app") if verb.name == "evaluate" else verb for verb in VERBS
 )
 
+
+@contextlib.contextmanager
+def _discreet() -> Iterator[None]:
+    """What the parser complains about, it repeats: not so the password of a camera."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(message := getattr(error, "message", None), str):
+            error.message = without_credentials(message)  # type: ignore[attr-defined]
+        raise
+
+
+_Verbs: Any = group_of({"Watch": WATCH, "The two processes": PIECES, "Model and data": MODEL})
+
+
+class Verbs(_Verbs):
+    """All verbs."""
+
+    def make_context(self, *arguments: Any, **named: Any) -> Any:
+        with _discreet():
+            return super().make_context(*arguments, **named)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _discreet():
+            return super().invoke(ctx)
+
+
 app = typer.Typer(
-    cls=group_of({"Watch": WATCH, "The two processes": PIECES, "Model and data": MODEL}),
+    cls=Verbs,
     name="bowam",
     no_args_is_help=True,
     add_completion=False,

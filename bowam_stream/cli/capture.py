@@ -5,11 +5,18 @@ from typing import Annotated
 
 import typer
 
-from bowam_stream.cli.options import Camera, ConfigFile, Consent, Frames, Insecure, MaxFaces, Rate
+from bowam_stream.cli.options import Camera, ConfigFile, Consent, Frames, Insecure, Keys, MaxFaces, Rate, read_source
 
 
 def capture(
-    source: Annotated[str, typer.Argument(help="Video, folder of images, 0, /dev/video0, rtsp://..., test://pattern.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            envvar="BOWAM_SOURCE",
+            callback=read_source,
+            help="Video, folder of images, 0, /dev/video0, rtsp://..., test://pattern; -: its address stands on stdin.",
+        ),
+    ],
     camera: Camera = "cam0",
     frames: Frames = None,
     config: ConfigFile = None,
@@ -23,6 +30,7 @@ def capture(
     consent: Consent = None,
     wait: Annotated[bool, typer.Option("--wait", help="Keep trying a camera that is not there yet.")] = False,
     metrics_port: Annotated[int | None, typer.Option(help="0 takes a free port.")] = None,
+    keys: Keys = None,
     insecure: Insecure = False,
 ) -> None:
     """Decode one source, align its faces and publish them."""
@@ -39,7 +47,8 @@ def capture(
     settings = replaced(settings, "source", rate_hz=rate, loops=loops, consent=consent)
     settings = replaced(settings, "face", max_faces=max_faces)
     settings = replaced(settings, "transport", endpoint=frames, insecure=insecure or None)
-    settings = replaced(settings, "metrics", capture_port=metrics_port)
+    settings = replaced(settings, "metrics", capture_port=metrics_port, insecure=insecure or None)
+    settings = replaced(settings, "keys", folder=keys)
     if is_camera(source) and not supervised():  # whoever started us gave it, else
         give_notice(settings.source.consent)
     if sys.stderr.isatty() and not supervised():

@@ -5,12 +5,27 @@ from typing import Annotated
 
 import typer
 
-from bowam_stream.cli.options import Camera, ConfigFile, Consent, FalseAlarms, Insecure, MaxFaces, Weights
+from bowam_stream.cli.options import (
+    Camera,
+    ConfigFile,
+    Consent,
+    FalseAlarms,
+    Insecure,
+    Keys,
+    MaxFaces,
+    Weights,
+    read_source,
+)
 
 
 def live(
     source: Annotated[
-        str, typer.Option("--source", help="0, /dev/video0, rtsp://...; a video is played as a camera would send it.")
+        str,
+        typer.Option(
+            "--source",
+            callback=read_source,
+            help="0, /dev/video0, rtsp://...; a video is played as a camera would send it; -: address on stdin.",
+        ),
     ] = "0",
     camera: Camera = "cam0",
     max_faces: MaxFaces = None,
@@ -19,6 +34,7 @@ def live(
     weights: Weights = None,
     false_alarms_per_hour: FalseAlarms = None,
     config: ConfigFile = None,
+    keys: Keys = None,
     insecure: Insecure = False,
 ) -> None:
     """Watch a camera until Ctrl-C. Others may subscribe to the events and scrape the metrics meanwhile."""
@@ -35,6 +51,8 @@ def live(
     settings = at_false_alarms(replaced(settings, "model", weights=weights), false_alarms_per_hour)
     settings = replaced(settings, "transport", insecure=insecure or None)
     settings = replaced(settings, "events", journal=journal, insecure=insecure or None)
+    settings = replaced(settings, "metrics", insecure=insecure or None)
+    settings = replaced(settings, "keys", folder=keys)
     give_notice(settings.source.consent)
     out().print(
         f"events at {settings.events.endpoint}, journal in {settings.events.journal}, metrics at "

@@ -15,6 +15,13 @@ def _camera(name: str) -> str:
     return name
 
 
+def read_source(source: str) -> str:
+    """The source that was given; for `-`, the first line of standard input, which no process list shows."""
+    import sys
+
+    return sys.stdin.readline().strip() if source == "-" else source
+
+
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="FILE.toml", help="Settings file; flags come on top of it.")
 ]
@@ -49,7 +56,14 @@ Consent = Annotated[
     ),
 ]
 Insecure = Annotated[
-    bool, typer.Option("--insecure", help="Allow sockets beyond this machine without encryption or keys.")
+    bool,
+    typer.Option("--insecure", help="Allow sockets without keys, and metrics, beyond this machine: none encrypted."),
+]
+Keys = Annotated[
+    Path | None,
+    typer.Option(
+        "--keys", metavar="DIR", help="Encrypt, and connect with those alone whose keys lie here: bowam keygen."
+    ),
 ]
 Frames = Annotated[str | None, typer.Option("--frames", metavar="ENDPOINT", help="Where aligned faces are published.")]
 Events = Annotated[str | None, typer.Option("--endpoint", metavar="ENDPOINT", help="Where events are published.")]

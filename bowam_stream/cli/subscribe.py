@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bowam_stream.cli.options import CAMERA, Events
+from bowam_stream.cli.options import CAMERA, Events, Keys
 
 if TYPE_CHECKING:
     from bowam_stream.events.merge import Since
@@ -51,6 +51,7 @@ def subscribe(
             help="Append to this file instead, each event once: started again, go on behind its last ones.",
         ),
     ] = None,
+    keys: Keys = None,
     count: Annotated[int | None, typer.Option(min=1, help="Leave after so many events.")] = None,
     timeout: Annotated[
         float | None, typer.Option(min=0.1, metavar="SECONDS", help="Leave after so long without an event.")
@@ -76,7 +77,12 @@ def subscribe(
             start = {**(start or {}), **file.last}
         events = stack.enter_context(
             events_of(
-                endpoint or defaults.endpoint, journal=journal_endpoint, cameras=camera, since=start, timeout_s=timeout
+                endpoint or defaults.endpoint,
+                journal=journal_endpoint,
+                cameras=camera,
+                since=start,
+                timeout_s=timeout,
+                keys=keys,
             )
         )
         journal = events.journal

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bowam_stream.cli.options import ConfigFile, Events, FalseAlarms, Insecure, Weights
+from bowam_stream.cli.options import ConfigFile, Events, FalseAlarms, Insecure, Keys, Weights
 
 
 def worker(
@@ -30,6 +30,7 @@ def worker(
         bool, typer.Option("--record", help="Also keep signals and event frames in the run folder.")
     ] = False,
     metrics_port: Annotated[int | None, typer.Option(help="0 takes a free port.")] = None,
+    keys: Keys = None,
     insecure: Insecure = False,
 ) -> None:
     """Spot, recognise, journal and publish, for one or many cameras."""
@@ -51,7 +52,8 @@ def worker(
         insecure=insecure or None,
     )
     settings = at_false_alarms(replaced(settings, "model", weights=weights), false_alarms_per_hour)
-    settings = replaced(settings, "metrics", worker_port=metrics_port)
+    settings = replaced(settings, "metrics", worker_port=metrics_port, insecure=insecure or None)
+    settings = replaced(settings, "keys", folder=keys)
     if sys.stderr.isatty() and not supervised():
         err().print(
             f"faces from {', '.join(settings.transport.connect or (settings.transport.endpoint,))}; events at "

@@ -6,6 +6,7 @@ async with await subscribe_async("tcp://127.0.0.1:5556", since=0) as events:
 """
 
 from collections.abc import Callable, Collection
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -65,9 +66,10 @@ async def subscribe_async(
     cameras: Collection[str] | None = None,
     since: Since = None,
     timeout_s: float | None = None,
+    keys: str | Path | None = None,
 ) -> AsyncSubscription:
-    """Like `bowam_stream.subscribe`, for `async for`. Raises TransportError in the same cases."""
-    subscription = AsyncSubscription(endpoint, journal=journal, cameras=cameras, since=since)
+    """Like `bowam_stream.subscribe`, for `async for`. Raises TransportError and ConfigError in the same cases."""
+    subscription = AsyncSubscription(endpoint, journal=journal, cameras=cameras, since=since, keys=keys)
     try:
         await subscription._run(subscription._answered, timeout_s)
         subscription._check_answered(timeout_s)

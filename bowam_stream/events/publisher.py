@@ -8,17 +8,17 @@ from typing import Any, Self
 import msgspec
 import zmq
 
-from bowam_stream.addresses import bind
+from bowam_stream.addresses import notice_loss
 from bowam_stream.bounds import HANDSHAKE_MS, MAX_SUBSCRIPTION_BYTES, Refused, Topics, nobody_counts, receive_parts
 from bowam_stream.events.schema import to_json
 from bowam_stream.events.wire import (
     EVENT_TOPIC,
-    HEARTBEAT_MS,
-    HEARTBEAT_TIMEOUT_MS,
+    GONE_MS,
     STATUS_TOPIC,
     Header,
     topic,
 )
+from bowam_stream.keys import Keys, bind
 from bowam_stream.messages import Event
 
 log = logging.getLogger(__name__)
@@ -55,10 +55,12 @@ class EventPublisher:
         *,
         journal: str,
         heads: Mapping[str, int],
+        keys: Keys | None = None,
         insecure: bool = False,
         refused: Refused = nobody_counts,
     ) -> None:
         """`journal` is the journal's name and `heads` its last seq of each camera; `refused` hears of nonsense."""
+        self._keys = keys
         self._journal = journal
         self._heads = dict(heads)
         self._statuses = {camera: _bare_status(camera) for camera in heads}
@@ -75,10 +77,9 @@ class EventPublisher:
         self._socket.set(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_BYTES)
         self._socket.set(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         self._socket.set(zmq.LINGER, LINGER_MS)
-        self._socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-        self._socket.set(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+        notice_loss(self._socket, GONE_MS)
         try:
-            return bind(self._socket, endpoint, insecure=self._insecure)
+            return bind(self._socket, endpoint, keys=self._keys, insecure=self._insecure)
         except BaseException:
             self.close()
             raise

@@ -13,20 +13,20 @@ from typing import Self
 import msgspec
 import zmq
 
-from bowam_stream.addresses import bind
+from bowam_stream.addresses import notice_loss
 from bowam_stream.bounds import HANDSHAKE_MS, Refused, nobody_counts, receive_parts
 from bowam_stream.errors import JournalError, TransportError
 from bowam_stream.events.journal import Journal
 from bowam_stream.events.schema import to_json
 from bowam_stream.events.wire import (
-    HEARTBEAT_MS,
-    HEARTBEAT_TIMEOUT_MS,
+    GONE_MS,
     MAX_REQUEST_BYTES,
     PageHeader,
     Refusal,
     Request,
     read_request,
 )
+from bowam_stream.keys import Keys, bind
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,15 @@ class ReplaySocket:
     Raises AddressInUse or TransportError when it can't listen on `endpoint`; see `bowam_stream.addresses.bind`.
     """
 
-    def __init__(self, path: Path, endpoint: str, *, insecure: bool = False, refused: Refused = nobody_counts) -> None:
+    def __init__(
+        self,
+        path: Path,
+        endpoint: str,
+        *,
+        keys: Keys | None = None,
+        insecure: bool = False,
+        refused: Refused = nobody_counts,
+    ) -> None:
         """`refused` hears of every malformed request, and of those that found the journal unreadable."""
         self.refused = 0
         self._count_refused = refused
@@ -58,14 +66,15 @@ class ReplaySocket:
         self._router.set(zmq.MAXMSGSIZE, MAX_REQUEST_BYTES)
         self._router.set(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         self._router.set(zmq.LINGER, 0)
-        self._router.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-        self._router.set(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+        notice_loss(self._router, GONE_MS)
         self._bell = self._context.socket(zmq.PAIR)  # rings once: time to end
         try:
-            self.endpoint = bind(self._router, endpoint, insecure=insecure)
+            self.endpoint = bind(self._router, endpoint, keys=keys, insecure=insecure)
             bind(self._bell, "inproc://end")
         except BaseException:
-            self._context.destroy(linger=0)
+            self._router.close()
+            self._bell.close()
+            self._context.term()
             raise
         self._thread = threading.Thread(target=self._serve, name="journal-socket", daemon=True)
         self._thread.start()

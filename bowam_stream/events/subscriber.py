@@ -8,11 +8,11 @@ missed. `Subscription.cursor` says where to resume in the next run.
 """
 
 import contextlib
-import itertools
 import logging
 import math
 from collections import deque
 from collections.abc import Callable, Collection
+from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
@@ -20,21 +20,20 @@ import msgspec
 import zmq
 
 from bowam_stream import clock
-from bowam_stream.addresses import parse
+from bowam_stream.addresses import notice_loss, parse
 from bowam_stream.bounds import receive_parts
 from bowam_stream.errors import TransportError
 from bowam_stream.events.journal import PAGE_EVENTS
 from bowam_stream.events.merge import Merge, Since
 from bowam_stream.events.wire import (
     EVENT_TOPIC,
-    HEARTBEAT_MS,
-    HEARTBEAT_TIMEOUT_MS,
+    GONE_MS,
     MAX_MESSAGE_BYTES,
     STATUS_TOPIC,
     Refused,
     topic,
 )
-from bowam_stream.links import EVENTS, LOOK_MS, UP, Links
+from bowam_stream.keys import Keys, Links
 from bowam_stream.messages import Event
 
 log = logging.getLogger(__name__)
@@ -44,6 +43,7 @@ MAX_PARTS = PAGE_EVENTS + 1  # of a page; a message of the topic has three
 ANSWER_MS = 1000  # an unanswered question to the journal is asked again: it went to a process that is gone
 ANSWER_MAX_MS = 8000  # or the line is slow: each time it may take twice as long, and half as many events are asked for
 WATCH_MS = 50  # how soon a connection that was cut is noticed while an answer is awaited
+LINK_MS = 1000  # how soon a handshake that failed is noticed
 RECONNECT_MS, RECONNECT_MAX_MS = 50, 1000
 
 
@@ -72,25 +72,24 @@ class Story:
         journal: str | None = None,
         cameras: Collection[str] | None = None,
         since: Since = None,
+        keys: str | Path | None = None,
     ) -> None:
         self.endpoint = str(parse(endpoint))
         self.journal_endpoint = str(parse(journal)) if journal else journal_of(endpoint)
         self.malformed = 0  # messages of the topic that could not be read
         self._merge = Merge(cameras=cameras, since=since)
         self._ready: deque[Event] = deque()
+        self._keys = None if keys is None else Keys(Path(keys))
         self._context = self._context_type()
         self._journal: Any = None  # connected while there is something to ask
+        self._journal_links: Links | None = None
         self._asked_ns = 0
         self._unanswered = 0  # questions in a row
         self._topic = self._socket(zmq.SUB)
-        self._numbers = itertools.count()
-        self._connections = self._watched(self._topic, EVENTS)
-        self._links = Links()
-        self._losses: Any = None  # of the journal's connection
         for prefix in (EVENT_TOPIC, STATUS_TOPIC):
             for wanted in [prefix.encode()] if cameras is None else [topic(prefix, camera) for camera in cameras]:
                 self._topic.subscribe(wanted)
-        self._topic.connect(self.endpoint)
+        self._links = Links(self._topic, (self.endpoint,), self._keys)
 
     @property
     def journal(self) -> str | None:
@@ -120,18 +119,8 @@ class Story:
         socket.set(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
         socket.set(zmq.RECONNECT_IVL, RECONNECT_MS)
         socket.set(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
-        socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-        socket.set(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
-        socket.set(zmq.IPV6, int("[" in self.endpoint))
+        notice_loss(socket, GONE_MS)
         return socket
-
-    def _watched(self, socket: Any, event: int) -> Any:
-        """A socket that tells of `event`s of `socket`; never awaited."""
-        address = f"inproc://watch-{next(self._numbers)}"
-        socket.monitor(address, event)
-        monitor: Any = zmq.Context.shadow(self._context.underlying).socket(zmq.PAIR)
-        monitor.connect(address)
-        return monitor
 
     def _listen(self, end_ns: float) -> tuple[Any, bytes | None, int]:
         """The socket to wait at, what to send there first, and how many ms to wait at most."""
@@ -140,20 +129,21 @@ class Story:
         left_ms = max(0.0, (end_ns - now_ns) / clock.NS_PER_MS)
         if not self._merge.behind:
             self._hang_up()
-            return self._topic, None, math.ceil(min(left_ms, LOOK_MS))
+            return self._topic, None, math.ceil(min(left_ms, LINK_MS))
         waited_ms = (now_ns - self._asked_ns) / clock.NS_PER_MS
-        patience_ms = min(ANSWER_MS << self._unanswered, ANSWER_MAX_MS)
-        if self._asked_ns and waited_ms < patience_ms:
-            return self._journal, None, math.ceil(min(left_ms, patience_ms - waited_ms, WATCH_MS))
-        if self._asked_ns:
+        if self._asked_ns and waited_ms >= self._patience_ms():
             self._unheard()
+        if self._asked_ns:
+            return self._journal, None, math.ceil(min(left_ms, self._patience_ms() - waited_ms, WATCH_MS))
         if self._journal is None:
             self._journal = self._socket(zmq.DEALER)
-            self._losses = self._watched(self._journal, zmq.EVENT_DISCONNECTED)
-            self._journal.connect(self.journal_endpoint)
+            self._journal_links = Links(self._journal, (self.journal_endpoint,), self._keys)
         self._asked_ns = now_ns
         question = self._merge.request(max(PAGE_EVENTS >> self._unanswered, 1))
-        return self._journal, question, math.ceil(min(left_ms, patience_ms, WATCH_MS))
+        return self._journal, question, math.ceil(min(left_ms, self._patience_ms(), WATCH_MS))
+
+    def _patience_ms(self) -> int:
+        return min(ANSWER_MS << self._unanswered, ANSWER_MAX_MS)
 
     def _hear(self, socket: Any, parts: list[bytes]) -> None:
         """Take in what came from `socket`."""
@@ -177,12 +167,10 @@ class Story:
 
     def _watch(self) -> None:
         """Notice connections that came and went."""
-        while self._connections.poll(0):
-            if self._links.read(self._connections, clock.monotonic_ns())[1] == UP:
-                self._merge.connected()
-                self._hang_up()  # a question to the process before it will never be answered
-        self._links.renew(self._topic, clock.monotonic_ns())
-        if self._losses is not None and self._losses.poll(0):
+        if any(up for _, up in self._links.hear()):
+            self._merge.connected()
+            self._hang_up()  # a question to the process before it will never be answered
+        if self._journal_links is not None and any(not up for _, up in self._journal_links.hear()):
             self._unheard() if self._asked_ns else self._hang_up()
 
     def _unheard(self) -> None:
@@ -191,10 +179,11 @@ class Story:
         self._hang_up()
 
     def _hang_up(self) -> None:
+        if self._journal_links is not None:
+            self._journal_links.close()
         if self._journal is not None:
             self._journal.close()
-            self._losses.close(linger=0)
-        self._journal, self._losses, self._asked_ns = None, None, 0
+        self._journal, self._journal_links, self._asked_ns = None, None, 0
 
     def _answered(self) -> bool:
         return self._merge.journal is not None
@@ -202,17 +191,19 @@ class Story:
     def _check_answered(self, timeout_s: float | None) -> None:
         if not self._answered():
             raise TransportError(
-                f"nothing answered at {self.journal_endpoint} within {timeout_s:g} s; is a worker running there?"
+                f"nothing answered at {self.journal_endpoint} within {timeout_s:g} s; is a worker running there"
+                f"{', and do the keys fit' if self._keys else ''}?"
             )
 
     def close(self) -> None:
         """Leave; the subscription can't be used any more."""
-        self._hang_up()
-        self._connections.close(linger=0)
+        if hasattr(self, "_links") and not self._context.closed:
+            self._hang_up()
+            self._links.close()
         self._context.destroy(linger=0)
 
     def __del__(self) -> None:
-        if hasattr(self, "_connections"):  # a refused address never got that far
+        if hasattr(self, "_context"):  # a refused address never got that far
             self.close()
 
 
@@ -261,6 +252,7 @@ def subscribe(
     cameras: Collection[str] | None = None,
     since: Since = None,
     timeout_s: float | None = None,
+    keys: str | Path | None = None,
 ) -> Subscription:
     """Events of a worker, each once, in order per camera and without gaps, for as long as you iterate.
 
@@ -268,14 +260,15 @@ def subscribe(
     all cameras or as {camera: seq}, where a camera that is not named starts from its first event; None gives what
     happens after this call. Where you give the last event itself, {camera: Event}, it is compared with the journal's:
     numbers alone can't tell a journal from an older copy of it that was restored. Events are records: a provisional one
-    is followed by a final or retracted one.
+    is followed by a final or retracted one. `keys` is the folder with own.key_secret and server.key, where the worker
+    has keys (`bowam keygen`).
 
     Returns as soon as the worker answered; raises TransportError if nothing did within `timeout_s` (None waits), or if
-    the cursor is of another journal. Later the subscription waits for a worker that went away, and goes on; it raises
-    TransportError rather than give out numbers that have come to mean other events. What a purge removed before it was
-    read is not told.
+    the cursor is of another journal; ConfigError if the keys can't be used. Later the subscription waits for a worker
+    that went away, and goes on; it raises TransportError rather than give out numbers that have come to mean other
+    events. What a purge removed before it was read is not told.
     """
-    subscription = Subscription(endpoint, journal=journal, cameras=cameras, since=since)
+    subscription = Subscription(endpoint, journal=journal, cameras=cameras, since=since, keys=keys)
     try:
         subscription._run(subscription._answered, timeout_s)
         subscription._check_answered(timeout_s)

@@ -22,8 +22,7 @@ EVENT_TOPIC = "event/v1/"
 STATUS_TOPIC = "status/v1/"
 MAX_REQUEST_BYTES = 64 * 1024  # a cursor of some thousand cameras
 MAX_MESSAGE_BYTES = 1024 * 1024  # a thousand times an event
-HEARTBEAT_MS = 1000
-HEARTBEAT_TIMEOUT_MS = 3000  # a peer that answers no heartbeat for so long is gone
+GONE_MS = 3000  # a machine that does not answer for so long is gone
 
 MAX_CAMERAS = 256  # of one worker
 MAX_HEADER_BYTES = MAX_REQUEST_BYTES // 2  # of a page: a cursor made from it must fit into the next request

@@ -20,6 +20,7 @@ from prometheus_client.metrics_core import Metric
 
 from bowam_stream import clock
 from bowam_stream.clock import NS_PER_SECOND
+from bowam_stream.keys import REFUSALS as HANDSHAKE_REFUSALS
 from bowam_stream.messages import AlignedFrame, Event, Kind, Model
 
 # Edges at the service objectives: half of the events within 60 ms, 99% within 150; live frames are dropped at 500.
@@ -123,6 +124,14 @@ class _Metrics:
             ["camera", "stage", "reason"],
             registry=self.registry,
         )
+        self._handshakes = Counter(
+            "bowam_handshakes_refused",
+            "Connections that ended before the first message, for want of a key.",
+            ["reason"],
+            registry=self.registry,
+        )
+        for reason in HANDSHAKE_REFUSALS:
+            self._handshakes.labels(reason)
         self._camera_up = self._camera_metric(Gauge, "bowam_camera_up", "1 while the camera delivers.")
         self._refused_messages = Counter(
             "bowam_messages_refused",
@@ -144,6 +153,10 @@ class _Metrics:
     def refusing(self, socket: str) -> Callable[[], None]:
         """Counts what is refused on one socket."""
         return self._refused_messages.labels(socket).inc
+
+    def handshake_refused(self, reason: str) -> None:
+        """Somebody could not connect; see bowam_stream.keys."""
+        self._handshakes.labels(reason).inc()
 
     def restarted(self, reasons: Mapping[str, int]) -> None:
         """How often the supervisor has started this process again, by reason."""
@@ -202,6 +215,9 @@ class CaptureMetrics(_Metrics):
         self._captured = self._camera_metric(Counter, "bowam_frames_captured", "Frames decoded.")
         self._published = self._camera_metric(Counter, "bowam_frames_published", "Frames handed to the transport.")
         self._faces_lost = self._camera_metric(Counter, "bowam_faces_lost", "Times that a followed face was lost.")
+        self._frozen = self._camera_metric(
+            Counter, "bowam_frames_frozen", "Frames of a camera that sent the same picture again and again."
+        )
         self._reconnects = self._camera_metric(Counter, "bowam_camera_reconnects", "Times that a camera was reopened.")
         self._fps = self._camera_metric(Gauge, "bowam_camera_effective_fps", "Frames per second as they truly come.")
         for camera in cameras:
@@ -219,6 +235,10 @@ class CaptureMetrics(_Metrics):
     def published(self, camera: str) -> None:
         """A frame was handed to the transport."""
         self._published.labels(self._label(camera)).inc()
+
+    def frozen(self, camera: str) -> None:
+        """A frame repeats what the camera has sent for too long."""
+        self._frozen.labels(self._label(camera)).inc()
 
     def face_lost(self, camera: str) -> None:
         """A face that was followed is gone."""

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.exposition import choose_encoder
 
 from bowam_stream import clock
+from bowam_stream.addresses import Endpoint
 from bowam_stream.bounds import Refused, nobody_counts
 from bowam_stream.clock import NS_PER_SECOND
 from bowam_stream.errors import AddressInUse, TransportError
@@ -174,7 +175,7 @@ class MetricsServer:
     Alerts see readiness in /metrics as well: `bowam_ready`.
 
     Port 0 takes a free one: see `port` and `address`. Raises AddressInUse, or TransportError where the host is not of
-    this machine.
+    this machine, or is beyond it without `insecure`.
     """
 
     def __init__(
@@ -183,11 +184,17 @@ class MetricsServer:
         *,
         port: int,
         host: str = "127.0.0.1",
+        insecure: bool = False,
         alive: Check = _well,
         ready: Check = _well,
         refused: Refused = nobody_counts,
     ) -> None:
         """`refused` hears of every connection that brought no request that could be answered."""
+        if not insecure and not Endpoint(scheme="tcp", host=host).local:
+            raise TransportError(
+                f"metrics at {host} can be read from other machines; listen on 127.0.0.1, or allow it with "
+                "`insecure = true` in [metrics], or --insecure"
+            )
         try:
             self._server = _Server((host, port), metrics.registry, alive, ready, refused)
         except OSError as error:

@@ -7,5 +7,6 @@ replaying.py    one recording through both, lossless                          (`
 living.py       one camera through both, for as long as it lasts              (`bowam live`)
 tap.py          listens to the event topic meanwhile, for the terminal
 summary.py      what a worker leaves of a recording when it is over
+arguments.py    command lines without passwords
 stop.py         when a process should end
 """

@@ -17,9 +17,10 @@ import msgspec
 
 from bowam_model.face import FaceAligner, Found
 from bowam_stream import clock, logs
-from bowam_stream.capture import Ahead, FaceStage, Grabbed, LiveGrabber, Pacer, Source, open_source
+from bowam_stream.capture import FROZEN, Ahead, FaceStage, Grabbed, LiveGrabber, Pacer, Source, open_source
 from bowam_stream.config import Config
 from bowam_stream.errors import SourceError
+from bowam_stream.keys import open_keys
 from bowam_stream.messages import EndOfStream, Frame, Hello, Moment
 from bowam_stream.metrics import CaptureMetrics, Heartbeat, MetricsServer, timed
 from bowam_stream.pipeline.notify import Notifier
@@ -137,6 +138,8 @@ class Session:
     def _find(self, frames: Iterator[Frame]) -> Generator[tuple[Frame, Found], None, None]:
         """The faces of every frame."""
         for frame in frames:
+            if FROZEN in frame.quality:
+                self._metrics.frozen(self._hello.camera)
             with timed(self._metrics.stage, "align"):
                 found = self._stage.find(frame)
             yield frame, found
@@ -313,13 +316,14 @@ def run_capture(
 
     A recording waits for its worker and loses nothing; a camera, and a recording `as_live`, waits for nobody. With
     `patient`, a camera that is not there yet is waited for. None if it was stopped before there was anything to end.
-    Raises SourceError, AddressInUse, TransportError.
+    Raises SourceError, AddressInUse, TransportError, ConfigError.
     """
     cv2.setNumThreads(1)  # its pictures are too small to share, and a camera may have one core
     source = open_source(spec, config.source)
     lossless = not (source.live or as_live)
     metrics = CaptureMetrics([camera])
     metrics.restarted(restarts())
+    keys = open_keys(config.keys, metrics.handshake_refused)
     with ExitStack() as stack:
         stack.enter_context(logs.everywhere(camera=camera))
         sender = stack.enter_context(
@@ -327,6 +331,7 @@ def run_capture(
                 config.transport,
                 lossless=lossless,
                 cancelled=lambda: bool(stop),
+                keys=keys,
                 refused=metrics.refusing("frames"),
             )
         )
@@ -348,6 +353,7 @@ def run_capture(
                 metrics,
                 host=host,
                 port=port,
+                insecure=config.metrics.insecure,
                 alive=capture.alive,
                 ready=capture.ready,
                 refused=metrics.refusing("metrics"),

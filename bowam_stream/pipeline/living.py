@@ -5,7 +5,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from bowam_stream.capture import is_camera
-from bowam_stream.config import Config, MetricsSettings, save_config
+from bowam_stream.config import Config, MetricsSettings, replaced, save_config
+from bowam_stream.keys import OWN, open_keys
 from bowam_stream.messages import Event
 from bowam_stream.pipeline.folder import private_folder
 from bowam_stream.pipeline.stop import StopFlag
@@ -29,10 +30,13 @@ def live(
     A recording is played as a camera would send it. Raises ProcessFailed
     with the one line of the process that failed.
     """
+    if config.keys.folder is not None:  # both processes have the same key, whoever else server.key speaks of
+        config = replaced(config, "keys", server=OWN)
+    keys = open_keys(config.keys)
     with private_folder() as folder:
         file = folder / "config.json"
         save_config(config, file)
-        with Supervisor() as supervisor, Tap(config.events.endpoint) as tap:
+        with Supervisor() as supervisor, Tap(config.events.endpoint, keys) as tap:
             supervisor.start(WORKER, ("worker", "--config", file))
             while not is_camera(source) and not stop and supervisor.watch() and not _ready(config.metrics):
                 tap.poll(POLL_S, on_event, on_status)  # a recording that is played now would lose its beginning

@@ -11,6 +11,7 @@ from bowam_stream.capture import is_camera
 from bowam_stream.config import Config, replaced, save_config
 from bowam_stream.errors import ConfigError, ProcessFailed, SourceError
 from bowam_stream.events import Journal
+from bowam_stream.keys import KeySettings
 from bowam_stream.messages import Event
 from bowam_stream.pipeline.folder import private_folder
 from bowam_stream.pipeline.stop import StopFlag
@@ -82,6 +83,7 @@ def private(config: Config, folder: Path, journal: Path | None) -> Config:
     """The same settings with sockets in this run's folder and metrics on free ports, so that two can run at once."""
     if len(f"{folder}/journal".encode(errors="replace")) > IPC_PATH_BYTES:
         raise ConfigError(f"{folder.parent} is too long a name for sockets; set TMPDIR to a shorter one, such as /tmp")
+    config = msgspec.structs.replace(config, keys=KeySettings())  # nobody else gets into the folder
     config = replaced(config, "transport", endpoint=f"ipc://{folder}/frames", connect=())
     config = replaced(
         config,

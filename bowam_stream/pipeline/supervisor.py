@@ -19,6 +19,7 @@ import msgspec
 
 from bowam_stream.errors import ProcessFailed
 from bowam_stream.pipeline import notify
+from bowam_stream.pipeline.arguments import hidden
 from bowam_stream.pipeline.notify import Watcher
 from bowam_stream.pipeline.stop import ERROR_PREFIX, FAILED, RESTARTS_VARIABLE, SUPERVISOR_VARIABLE
 
@@ -119,16 +120,19 @@ class Child:
             RESTARTS_VARIABLE: " ".join(f"{reason}={count}" for reason, count in self._restarts.items()),
             notify.VARIABLE: self._watcher.address,
         }
-        process = subprocess.Popen(
-            [sys.executable, "-m", "bowam_stream.cli", verb, *(self._again if self._restarts else ()), *options],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            start_new_session=True,  # Ctrl-C reaches the supervisor alone
-        )
+        arguments = [verb, *(self._again if self._restarts else ()), *options]
+        with hidden(arguments) as (visible, also, descriptors):
+            process = subprocess.Popen(
+                [sys.executable, "-m", "bowam_stream.cli", *visible],
+                env={**environment, **also},
+                pass_fds=descriptors,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                start_new_session=True,  # Ctrl-C reaches the supervisor alone
+            )
         self._reader = threading.Thread(target=self._read, args=(process,), daemon=True)
         self._reader.start()
         return process

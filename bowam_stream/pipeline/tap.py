@@ -7,9 +7,11 @@ from typing import Self
 import msgspec
 import zmq
 
+from bowam_stream.addresses import reachable
 from bowam_stream.errors import TransportError
 from bowam_stream.events import from_json
 from bowam_stream.events.wire import MAX_MESSAGE_BYTES, read_message
+from bowam_stream.keys import Keys, connect
 from bowam_stream.messages import Event
 
 
@@ -33,14 +35,18 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 class Tap:
     """A subscriber without memory. Sees only what is published while it polls."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, keys: Keys | None = None) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.SUB)
         self._socket.set(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
         self._socket.set(zmq.LINGER, 0)
         self._socket.set(zmq.RECONNECT_IVL, 20)
         self._socket.subscribe(b"")
-        self._socket.connect(endpoint)
+        try:
+            connect(self._socket, reachable(endpoint), keys)
+        except BaseException:
+            self._context.destroy(linger=0)
+            raise
 
     def poll(self, timeout_s: float, on_event: Callable[[Event], None], on_status: Callable[[Status], None]) -> None:
         """Wait up to `timeout_s` for something, then hand out all that is there."""

@@ -15,6 +15,7 @@ from bowam_stream import clock, logs
 from bowam_stream.config import Config
 from bowam_stream.errors import ConfigError
 from bowam_stream.events import EventLedger, EventPublisher, Journal, ReplaySocket, SessionAccount
+from bowam_stream.keys import open_keys
 from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Hello
 from bowam_stream.metrics import Heartbeat, MetricsServer, WorkerMetrics, timed
 from bowam_stream.pipeline.notify import Notifier
@@ -360,7 +361,7 @@ def run_worker(
 ) -> None:
     """Spot and recognise for the cameras of `config.transport` until told to stop; a recording, until it is over.
 
-    Raises AddressInUse, TransportError, JournalError, WeightsError.
+    Raises AddressInUse, TransportError, ConfigError, JournalError, WeightsError.
     """
     cv2.setNumThreads(1)  # results must not depend on how many cores there are
     not_ready: list[Callable[[], str | None]] = [lambda: "warming up"]
@@ -370,11 +371,13 @@ def run_worker(
         check_fit(predictor)
         metrics = WorkerMetrics(labels=predictor.labels)
         metrics.restarted(restarts())
+        keys = open_keys(config.keys, metrics.handshake_refused)
         server = stack.enter_context(
             MetricsServer(
                 metrics,
                 host=config.metrics.host,
                 port=config.metrics.worker_port,
+                insecure=config.metrics.insecure,
                 alive=heartbeat,
                 ready=lambda: not_ready[0](),
                 refused=metrics.refusing("metrics"),
@@ -392,19 +395,26 @@ def run_worker(
                 events.endpoint,
                 journal=journal.name,
                 heads=journal.heads(),
+                keys=keys,
                 insecure=events.insecure,
                 refused=metrics.refusing("events"),
             )
         )
         stack.enter_context(
-            ReplaySocket(path, events.journal_endpoint, insecure=events.insecure, refused=metrics.refusing("journal"))
+            ReplaySocket(
+                path,
+                events.journal_endpoint,
+                keys=keys,
+                insecure=events.insecure,
+                refused=metrics.refusing("journal"),
+            )
         )
         predictor.warm_up()
         recognition = None
         if not lossless:
             builds = EngineBuilds(predictor, config.model.weights) if predictor.wanted else None
             recognition = stack.enter_context(RecognitionThread(recogniser, metrics, builds))
-        receiver = stack.enter_context(open_receiver(config.transport, lossless=lossless, observer=metrics))
+        receiver = stack.enter_context(open_receiver(config.transport, lossless=lossless, observer=metrics, keys=keys))
         ledger = EventLedger(journal, publisher, metrics.stage, patient=not lossless, on_journal=metrics.journal_state)
         not_ready[0] = lambda: ledger.trouble
         worker = Worker(

@@ -8,8 +8,10 @@ memory.py      both, without sockets                sockets.py     how every soc
 
 from collections.abc import Callable
 
+from bowam_stream.addresses import reachable
 from bowam_stream.bounds import Refused, nobody_counts
 from bowam_stream.errors import ConfigError
+from bowam_stream.keys import Keys
 from bowam_stream.transport.codec import MAX_FACES, Message, decode, encode
 from bowam_stream.transport.interface import Cancelled, Drops, FrameReceiver, FrameSender, Observer, Rewind
 from bowam_stream.transport.live import LiveReceiver, LiveSender
@@ -40,6 +42,7 @@ def open_sender(
     *,
     lossless: bool,
     cancelled: Callable[[], bool] = lambda: False,
+    keys: Keys | None = None,
     refused: Refused = nobody_counts,
 ) -> FrameSender:
     """Listen at `settings.endpoint`. Raises AddressInUse, or TransportError for an address that can't be used.
@@ -47,19 +50,23 @@ def open_sender(
     A lossless sender that waits for a worker asks `cancelled` about once a second, and raises Cancelled. `refused`
     hears of every message of a stranger.
     """
-    return ReplaySender(settings, cancelled, refused=refused) if lossless else LiveSender(settings, refused=refused)
+    if lossless:
+        return ReplaySender(settings, cancelled, keys, refused=refused)
+    return LiveSender(settings, keys=keys, refused=refused)
 
 
-def open_receiver(settings: TransportSettings, *, lossless: bool, observer: Observer | None = None) -> FrameReceiver:
+def open_receiver(
+    settings: TransportSettings, *, lossless: bool, observer: Observer | None = None, keys: Keys | None = None
+) -> FrameReceiver:
     """Connect to `settings.connect`, or to `settings.endpoint` where that is empty; captures may come later.
 
-    Losses and links are told to `observer`. Raises ConfigError for several recordings at once, TransportError for what
-    is no address.
+    Losses and links are told to `observer`. Raises ConfigError for several recordings at once and for a capture whose
+    key is not known, TransportError for what is no address.
     """
-    endpoints = settings.connect or (settings.endpoint,)
+    endpoints = settings.connect or (reachable(settings.endpoint),)
     observer = observer or Drops()
     if not lossless:
-        return LiveReceiver(endpoints, settings, observer)
+        return LiveReceiver(endpoints, settings, observer, keys=keys)
     if len(endpoints) > 1:
         raise ConfigError(f"a worker takes one recording at a time, not {len(endpoints)}; start a worker for each")
-    return ReplayReceiver(endpoints[0], settings, observer)
+    return ReplayReceiver(endpoints[0], settings, observer, keys)

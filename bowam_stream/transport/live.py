@@ -14,17 +14,16 @@ from typing import Self
 import zmq
 
 from bowam_stream import clock
-from bowam_stream.addresses import bind
 from bowam_stream.bounds import MAX_SUBSCRIPTION_BYTES, Refused, Topics, nobody_counts, receive_parts
 from bowam_stream.clock import NS_PER_MS
-from bowam_stream.errors import TransportError
-from bowam_stream.links import DOWN, EVENTS, LOOK_MS, UP, Links
+from bowam_stream.errors import ConfigError, TransportError
+from bowam_stream.keys import Keys, Links, bind
 from bowam_stream.messages import AlignedFrame, EndOfStream, Hello
 from bowam_stream.transport.codec import MAX_PARTS, TOPIC, Message, decode, encode, stamped
 from bowam_stream.transport.inbox import Inbox
 from bowam_stream.transport.interface import MALFORMED, STAGE, UNKNOWN_CAMERA, Observer, Skipped, StreamState
 from bowam_stream.transport.settings import TransportSettings
-from bowam_stream.transport.sockets import Socket, connect, new_socket
+from bowam_stream.transport.sockets import Socket, new_socket
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +39,13 @@ class LiveSender:
         self,
         settings: TransportSettings,
         *,
+        keys: Keys | None = None,
         now_ns: Callable[[], int] = clock.monotonic_ns,
         refused: Refused = nobody_counts,
     ) -> None:
         """`refused` hears of what subscribers say beside subscriptions to frames."""
         self._settings = settings
+        self._keys = keys
         self._now_ns = now_ns
         self._refused = refused
         self._hello_every_ns = settings.hello_every_ms * NS_PER_MS
@@ -64,7 +65,7 @@ class LiveSender:
         self._socket.setsockopt(zmq.SNDHWM, settings.queue_frames)
         self._socket.setsockopt(zmq.SNDBUF, settings.kernel_buffer_bytes)
         try:
-            return bind(self._socket, endpoint, insecure=settings.insecure)
+            return bind(self._socket, endpoint, keys=self._keys, insecure=settings.insecure)
         except TransportError:
             self.close()
             raise
@@ -145,6 +146,7 @@ class LiveReceiver:
         settings: TransportSettings,
         observer: Observer,
         *,
+        keys: Keys | None = None,
         now_ns: Callable[[], int] = clock.monotonic_ns,
     ) -> None:
         self._observer = observer
@@ -156,13 +158,11 @@ class LiveReceiver:
         socket.setsockopt(zmq.RCVBUF, settings.kernel_buffer_bytes)
         socket.setsockopt(zmq.SUBSCRIBE, TOPIC)
         try:
-            monitor = socket.get_monitor_socket(EVENTS)
-            for endpoint in endpoints:
-                connect(socket, endpoint)
-        except TransportError:
+            links = Links(socket, endpoints, keys)
+        except (ConfigError, TransportError):
             self._context.destroy(linger=0)
             raise
-        self._thread = threading.Thread(target=self._drain, args=(socket, monitor), name="bowam-frames", daemon=True)
+        self._thread = threading.Thread(target=self._drain, args=(socket, links), name="bowam-frames", daemon=True)
         self._thread.start()
 
     def receive(self, timeout_s: float) -> Message | None:
@@ -186,29 +186,25 @@ class LiveReceiver:
             self._context.term()  # wakes the thread, which closes its sockets, for which this waits
             self._thread.join()
 
-    def _drain(self, socket: Socket, monitor: Socket) -> None:
+    def _drain(self, socket: Socket, links: Links) -> None:
         """The receiving thread: it alone touches the sockets."""
         poller = zmq.Poller()
         poller.register(socket, zmq.POLLIN)
-        poller.register(monitor, zmq.POLLIN)
-        links = Links()
+        poller.register(links.monitor, zmq.POLLIN)
         try:
             while True:
-                links.renew(socket, clock.monotonic_ns())
-                for ready, _ in poller.poll(LOOK_MS):
-                    if ready is monitor:
-                        endpoint, event = links.read(monitor, clock.monotonic_ns())
-                        if event & (UP | DOWN):
-                            self._observer.link(endpoint, event == UP)
-                    else:
+                for ready, _ in poller.poll(links.wait_ms()):
+                    if ready is socket:
                         self._take([part.buffer for part in receive_parts(socket, MAX_PARTS)])
+                for endpoint, up in links.hear():
+                    self._observer.link(endpoint, up)
         except zmq.ContextTerminated:
             pass
         except Exception as error:  # a bug must reach the worker's thread, which would wait for ever
             log.exception("the receiving thread broke")
             self._inbox.fail(error)
         finally:
-            monitor.close(0)
+            links.monitor.close(0)
             socket.close(0)
 
     def _take(self, parts: list[memoryview]) -> None:

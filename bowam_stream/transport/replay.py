@@ -23,17 +23,16 @@ from typing import Self
 import msgspec
 import zmq
 
-from bowam_stream.addresses import bind
 from bowam_stream.bounds import Refused as Count
 from bowam_stream.bounds import nobody_counts, receive_parts
-from bowam_stream.errors import TransportError
-from bowam_stream.links import DOWN, EVENTS, LOOK_MS, UP, Links
+from bowam_stream.errors import ConfigError, TransportError
+from bowam_stream.keys import Keys, Links, bind
 from bowam_stream.messages import AlignedFrame, EndOfStream, Hello
 from bowam_stream.transport.codec import MAX_PARTS, Message, Part, decode, encode, stamped
 from bowam_stream.transport.control import Control, Credit, Done, Ping, Ready, Refused, read_control, write_control
 from bowam_stream.transport.interface import NOTHING_SKIPPED, Cancelled, Observer, Rewind, Skipped
 from bowam_stream.transport.settings import TransportSettings
-from bowam_stream.transport.sockets import Socket, connect, new_socket
+from bowam_stream.transport.sockets import Socket, new_socket
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +57,7 @@ class ReplaySender:
         self,
         settings: TransportSettings,
         cancelled: Callable[[], bool] = lambda: False,
+        keys: Keys | None = None,
         *,
         refused: Count = nobody_counts,
     ) -> None:
@@ -73,7 +73,7 @@ class ReplaySender:
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)  # sending to a worker that is gone is an error, not silence
         self._socket.setsockopt(zmq.SNDHWM, 0)  # credits bound what is under way
         try:
-            self.endpoint = bind(self._socket, settings.endpoint, insecure=settings.insecure)
+            self.endpoint = bind(self._socket, settings.endpoint, keys=keys, insecure=settings.insecure)
         except TransportError:
             self.close()
             raise
@@ -192,7 +192,9 @@ class ReplaySender:
 class ReplayReceiver:
     """Takes one recording after the other from one address, and loses nothing."""
 
-    def __init__(self, endpoint: str, settings: TransportSettings, observer: Observer) -> None:
+    def __init__(
+        self, endpoint: str, settings: TransportSettings, observer: Observer, keys: Keys | None = None
+    ) -> None:
         self._endpoint = endpoint
         self._settings = settings
         self._observer = observer
@@ -200,18 +202,16 @@ class ReplayReceiver:
         self._connected = False
         self._acknowledged = False  # nothing is owed to us: no capture has to be there
         self._silent_s = 0.0
-        self._links = Links()
         self._context: zmq.Context[Socket] = zmq.Context()
         self._socket = new_socket(self._context, zmq.DEALER, settings)
         try:
-            self._monitor = self._socket.get_monitor_socket(EVENTS)
-            connect(self._socket, endpoint)
-        except TransportError:
+            self._links = Links(self._socket, (endpoint,), keys)
+        except (ConfigError, TransportError):
             self._context.destroy(linger=0)
             raise
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
-        self._poller.register(self._monitor, zmq.POLLIN)
+        self._poller.register(self._links.monitor, zmq.POLLIN)
 
     def receive(self, timeout_s: float) -> Message | None:
         """The next message. Raises TransportError if the capture is gone for too long, refuses, or talks nonsense.
@@ -222,13 +222,11 @@ class ReplayReceiver:
         patience_s = self._settings.patience_ms / 1000
         while True:
             started_s = time.monotonic()
-            self._links.renew(self._socket, time.monotonic_ns())
-            wait_s = max(0.0, min(deadline_s - started_s, patience_s, LOOK_MS / 1000))
-            ready = dict(self._poller.poll(math.ceil(wait_s * 1000)))
-            if self._monitor in ready:
-                endpoint, event = self._links.read(self._monitor, time.monotonic_ns())
-                if event & (UP | DOWN):
-                    self._note_link(endpoint, event == UP)
+            wait_s = max(0.0, min(deadline_s - started_s, patience_s))
+            wait_ms, again_ms = math.ceil(wait_s * 1000), self._links.wait_ms()
+            ready = dict(self._poller.poll(wait_ms if again_ms is None else min(wait_ms, again_ms)))
+            for link in self._links.hear():
+                self._note_link(*link)
             if self._socket in ready:
                 self._silent_s = 0.0
                 message = self._take([part.buffer for part in receive_parts(self._socket, MAX_PARTS + 1)])
@@ -258,8 +256,7 @@ class ReplayReceiver:
     def close(self) -> None:
         """Release the socket, after an acknowledgement had its chance to leave."""
         if not self._context.closed:
-            self._socket.disable_monitor()
-            self._monitor.close(0)
+            self._links.close()
             self._socket.close(linger=DONE_LINGER_MS if self._acknowledged else 0)
             self._context.term()
 

@@ -105,6 +105,7 @@ def test_an_address_of_another_machine_is_one_clear_line(socket, endpoint):
         ("can't open 'rtsp://user:p@s/s@cam/x'", "can't open 'rtsp://***@cam/x'"),
         ("http://cam/v?user=me&password=secret&size=2", "http://cam/v?user=***&password=***&size=2"),
         ("http://cam/v?API_KEY=secret", "http://cam/v?API_KEY=***"),
+        ("can't read rtsp:/user:pass@cam.lan/x: no such file", "can't read rtsp:/***@cam.lan/x: no such file"),
         ("rtsp://cam.lan/stream1", "rtsp://cam.lan/stream1"),
         ("/videos/a@b.mp4", "/videos/a@b.mp4"),
     ],

@@ -3,10 +3,14 @@
 import asyncio
 import random
 import shutil
+import subprocess
+import sys
 import threading
+import time
 
 import msgspec
 import pytest
+import zmq
 
 from bowam_stream.errors import TransportError
 from bowam_stream.events import EventLedger, EventPublisher, Journal, ReplaySocket, subscriber
@@ -221,3 +225,29 @@ def test_a_slow_line_gets_more_time_and_smaller_pages(monkeypatch):
             asked.append((wait_ms, msgspec.json.decode(question)["credit"]))
             subscription._asked_ns -= 10**9
     assert asked == [(10, 256), (20, 128), (40, 64), (40, 32), (40, 16)]
+
+
+READS_NOTHING = """
+import sys, time
+from bowam_stream.events import Subscription
+with Subscription(sys.argv[1], journal="tcp://127.0.0.1:1") as events:
+    sys.stdin.readline()
+    time.sleep(3.5)
+"""
+
+
+def test_a_subscriber_that_reads_nothing_outlives_its_worker():
+    """Its queue is full when the connection breaks: there ZeroMQ's heartbeats would abort the process."""
+    with zmq.Context() as context, context.socket(zmq.XPUB) as topic:
+        topic.set(zmq.LINGER, 0)
+        topic.set(zmq.SNDHWM, 0)
+        port = topic.bind_to_random_port("tcp://127.0.0.1")
+        command = [sys.executable, "-c", READS_NOTHING, f"tcp://127.0.0.1:{port}"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as subscriber:
+            assert topic.recv()
+            for _ in range(20_000):
+                topic.send_multipart([b"status/v1/cam0/", b"", bytes(1000)])
+            time.sleep(1)
+            topic.close()
+            subscriber.communicate("\n", timeout=30)
+    assert subscriber.returncode == 0

@@ -1,0 +1,124 @@
+"""Connections that heal: where a handshake failed, they are made again with the keys that are there then."""
+
+import contextlib
+import itertools
+import logging
+import socket as socketlib
+from collections.abc import Iterable
+from typing import Any
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+from bowam_stream import clock
+from bowam_stream.addresses import parse
+from bowam_stream.errors import ConfigError, TransportError
+from bowam_stream.keys.files import ALLOWED
+from bowam_stream.keys.guard import FAILED
+from bowam_stream.keys.keyring import LOG_EVERY_NS, Keys, connect
+
+log = logging.getLogger(__name__)
+
+_NUMBERS = itertools.count()  # a context may hold the monitors of several sockets, also of one that is just closing
+AGAIN_NS = clock.NS_PER_SECOND  # after a handshake that failed
+GIVEN_UP_NS = 2 * clock.NS_PER_SECOND  # after a loss that libzmq does not say it tries to mend
+EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CONNECT_RETRIED | FAILED
+
+
+class Links:
+    """The connections of one socket, seen through its monitor. Where a handshake fails, it connects again.
+
+    libzmq does not: it gives a server up that refuses its key, and keeps to the server's key that it was given. But
+    keys are allowed late, and are replaced. Used by the thread that owns the socket.
+    """
+
+    def __init__(self, socket: Any, endpoints: Iterable[str], keys: Keys | None) -> None:
+        """Connect to all `endpoints`, now or as soon as somebody listens there; see `connect` for what is raised."""
+        self._socket, self._keys = socket, keys
+        socket.monitor(address := f"inproc://links.{next(_NUMBERS)}", EVENTS)
+        self.monitor: zmq.Socket[bytes] = socket.context.socket(zmq.PAIR, socket_class=zmq.Socket)
+        self.monitor.set(zmq.RCVHWM, 0)  # a full monitor stops its socket, and closing that would wait for ever
+        self.monitor.connect(address)
+        self._endpoints = tuple(endpoints)
+        self._told: dict[str, str] = {}
+        self._again_ns: dict[str, int] = {}
+        self._given_up_ns: dict[str, int] = {}  # by address, while nobody tries to connect there
+        for endpoint in self._endpoints:
+            connect(socket, endpoint, keys)
+
+    def hear(self) -> list[tuple[str, bool]]:
+        """What came from the monitor: addresses, and whether each is up now. Never waits; call it often."""
+        heard = []
+        now_ns = clock.monotonic_ns()
+        while self.monitor.poll(0):
+            event = parse_monitor_message(self.monitor.recv_multipart(zmq.NOBLOCK))
+            address = event["endpoint"].decode(errors="replace")
+            if event["event"] & FAILED:
+                self._failed(address, event["event"] == zmq.EVENT_HANDSHAKE_FAILED_AUTH, now_ns)
+            elif event["event"] == zmq.EVENT_CONNECT_RETRIED:
+                self._given_up_ns.pop(address, None)
+            else:
+                # After a part longer than MAXMSGSIZE libzmq forgets the address, and never retries.
+                self._given_up_ns[address] = now_ns + GIVEN_UP_NS
+                if event["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                    del self._given_up_ns[address]
+                heard.append((address, event["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED))
+        for address in [address for address, due_ns in self._given_up_ns.items() if due_ns <= now_ns]:
+            del self._given_up_ns[address]
+            self._again_ns.update({endpoint: now_ns for endpoint in self._endpoints if _means(endpoint, address)})
+        for endpoint in [endpoint for endpoint, due_ns in self._again_ns.items() if due_ns <= now_ns]:
+            self._connect_again(endpoint, now_ns)
+        return heard
+
+    def wait_ms(self) -> int | None:
+        """How soon `hear` has something to do even if nothing comes; None if never."""
+        due_ns = [*self._again_ns.values(), *self._given_up_ns.values()]
+        if not due_ns:
+            return None
+        left_ns = min(due_ns) - clock.monotonic_ns()
+        return max(0, left_ns // clock.NS_PER_MS + 1)
+
+    def close(self) -> None:
+        """End the monitor, before the socket is closed."""
+        self._socket.disable_monitor()
+        self.monitor.close(0)
+
+    def _failed(self, address: str, refused: bool, now_ns: int) -> None:
+        for endpoint in self._endpoints:
+            if _means(endpoint, address):
+                self._again_ns.setdefault(endpoint, now_ns + AGAIN_NS)
+                self._tell(endpoint, refused)
+
+    def _tell(self, endpoint: str, refused: bool) -> None:
+        """Say why, once until the reason changes."""
+        if self._keys is None:
+            why = "does not speak with us: it wants keys, or is no socket of ours"
+        elif refused:
+            why = f"does not allow our key; put {self._keys.folder}/own.key into its folder {ALLOWED}"
+        else:
+            why = f"has no keys, or not the one that {self._keys.folder} says"
+        if self._told.get(endpoint) != why:
+            self._told[endpoint] = why
+            log.warning("%s %s; trying again", endpoint, why)
+
+    def _connect_again(self, endpoint: str, now_ns: int) -> None:
+        del self._again_ns[endpoint]
+        with contextlib.suppress(zmq.ZMQError):  # libzmq gave it up already
+            self._socket.disconnect(str(parse(endpoint)))
+        try:
+            connect(self._socket, endpoint, self._keys)
+        except (ConfigError, TransportError) as error:  # a key that is just being copied
+            log.warning("%s", error)
+            self._again_ns[endpoint] = now_ns + LOG_EVERY_NS
+
+
+def _means(endpoint: str, address: str) -> bool:
+    """Whether a monitor that says `address` may mean `endpoint`: it says a name first, and its IP address later."""
+    ours, theirs = parse(endpoint), parse(address)
+    if ours.scheme != theirs.scheme or ours.port != theirs.port:
+        return False
+    if ours.host == theirs.host:
+        return True
+    with contextlib.suppress(OSError):
+        return theirs.host in {found[4][0] for found in socketlib.getaddrinfo(ours.host, ours.port)}
+    return False
