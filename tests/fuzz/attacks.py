@@ -70,6 +70,15 @@ def publisher(context: "zmq.Context[zmq.Socket[bytes]]", port: int) -> "zmq.Sock
     return socket
 
 
+def offered(socket: "zmq.Socket[bytes]", message: Message) -> bool:
+    """Whether there was room for it."""
+    try:
+        socket.send_multipart(message, zmq.NOBLOCK)
+    except zmq.Again:
+        return False
+    return True
+
+
 def frames(field: Field, messages: int, seed: int) -> None:
     """A capture that sends nonsense in good form; then a thousand cameras."""
     field.capture()
@@ -416,10 +425,9 @@ def subscriber(field: Field, messages: int, seed: int) -> None:
         for message in damaged(valid, messages, random):
             if not message[0].startswith((b"event/v1/", b"status/v1/")):
                 message[0] = random.choice((b"event/v1/", b"status/v1/")) + message[0]
-            while not topic.poll(0, zmq.POLLOUT):  # it waits for the journal, which we are as well
-                answer(timeout_ms=10)
-            topic.send_multipart(message)
             answer()
+            while not offered(topic, message):  # it waits for the journal, which we are as well
+                answer(timeout_ms=10)
             field.sent()
         head[0] = 5
         topic.send_multipart(seeds.topic_status(5))

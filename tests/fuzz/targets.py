@@ -31,6 +31,7 @@ from bowam_stream.transport.inbox import Inbox
 from tests.fuzz import seeds
 from tests.fuzz.mutations import Conversation, Message
 
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # files of targets lie there: no disk in between
 LINE_CHARS = 1000  # of an error: more would fill a log
 _NUMBERS = re.compile(r"/\S+|\d+|'.*?'|`.*?`")
 
@@ -161,7 +162,7 @@ class Requests(Target):
     name, share, most = "request", 50, 1
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="bowam-fuzz-")
+        self._folder = tempfile.TemporaryDirectory(prefix="bowam-fuzz-", dir=MEMORY)
         self._journal = Journal(Path(self._folder.name) / "journal.sqlite")
         for seq in range(1, 6):
             self._journal.append(seeds.event(seq, delivery=None))
@@ -355,9 +356,7 @@ class Configs(Target):
     errors = (ConfigError,)
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(
-            prefix="bowam-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None
-        )
+        self._folder = tempfile.TemporaryDirectory(prefix="bowam-fuzz-", dir=MEMORY)
 
     def close(self) -> None:
         self._folder.cleanup()
@@ -387,7 +386,7 @@ class Weights(Target):
 
         self.errors = (WeightsError,)
         self._load = load
-        self._folder = tempfile.TemporaryDirectory(prefix="bowam-fuzz-")
+        self._folder = tempfile.TemporaryDirectory(prefix="bowam-fuzz-", dir=MEMORY)
         self._path = Path(self._folder.name) / "w.safetensors"
         tiny = create_model("bowam-nano", 2, dims=[4, 4], depths=[1, 1], strides=[2])
         save(self._path, tiny, labels=("a", "b"), encoding=Encoding(), card="tiny")
