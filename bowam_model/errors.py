@@ -1,5 +1,7 @@
 """What can go wrong between pixels and classes. Each message is one line that says what to do.
 
+What a file says is often part of it, so every message is made one short line without control characters.
+
 ModelError
 ├── ImageError         a picture has the wrong shape, type or content
 ├── OptionError        an option is unknown or out of range
@@ -11,9 +13,21 @@ ModelError
 └── MissingDependency  an optional package, or a system library that it needs, is not installed
 """
 
+LINE_CHARS = 1000  # of a message
+
+
+def one_line(text: str) -> str:
+    """`text` without anything that moves a cursor or begins a line, and not too long."""
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: 2 * LINE_CHARS])
+    return text if len(text) <= LINE_CHARS else f"{text[: LINE_CHARS - 4]} ..."
+
 
 class ModelError(Exception):
     """Base of all errors that a user can mend."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
 
 
 class ImageError(ModelError):

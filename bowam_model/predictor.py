@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import numpy as np
 import safetensors.torch
+import torch
 from safetensors import SafetensorError, safe_open
 
 from bowam_model.backends import NAMES, Backends, Task
@@ -26,6 +27,9 @@ from bowam_model.flow import Colours, Encoding, Fusion, faces
 from bowam_model.network import Network, create_model
 
 SCHEMA = "bowam.weights/1"
+LARGEST_PX = 4096  # side of a face: a file that asks for more is not believed
+LONGEST_WORD = 256  # of a label or of a person's name
+PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # how PyTorch's own files begin
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "bowam-nano.safetensors"
 
 
@@ -234,18 +238,21 @@ def load(path: str | Path | None = None, *, backend: str = "eager", threads: int
             centre=centre == "True",
             side_px=None if side_px == "None" else int(side_px),
         )
-        network = create_model(metadata["architecture"], len(labels), **json.loads(metadata["options"]))
+        options = json.loads(metadata["options"])
+        _check_tensors(path, _outline(metadata["architecture"], len(labels), options, tensors), tensors)
+        network = create_model(metadata["architecture"], len(labels), **options)
         temperature = float(metadata.get("temperature", 1.0))
         if not (math.isfinite(temperature) and temperature > 0):
             raise ValueError(f"temperature is {temperature}")
+        if encoding.aligned_px > LARGEST_PX:
+            raise ValueError(f"aligned_px is {encoding.aligned_px}, at most {LARGEST_PX} makes sense")
         card = metadata["card"]
     except KeyError as error:
         raise WeightsError(f"{path} lacks {error} in its metadata: was it written by bowam_model?") from error
     except OptionError as error:
         raise WeightsError(f"{path} asks for something that this version does not know: {error}") from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, ArithmeticError, RuntimeError) as error:  # what PyTorch says of impossible sizes
         raise WeightsError(f"{path} has damaged metadata: {error}") from error
-    _check_tensors(path, network, tensors)
     network.load_state_dict(tensors)
     _check_fit(network, labels, encoding)
     return Predictor(
@@ -263,9 +270,24 @@ def load(path: str | Path | None = None, *, backend: str = "eager", threads: int
 
 def _words(name: str, text: str) -> list[str]:
     words = json.loads(text)
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+    if not isinstance(words, list) or not all(isinstance(word, str) and word.isprintable() for word in words):
         raise ValueError(f"{name} are no list of words")
+    if any(len(word) > LONGEST_WORD for word in words):
+        raise ValueError(f"{name} are longer than {LONGEST_WORD} characters")
     return words
+
+
+def _outline(name: str, classes: int, options: Any, tensors: dict[str, Any]) -> Network:
+    """The network without memory for its weights: a file can claim any size, and only one that it fills is built."""
+    if not isinstance(options, dict):
+        raise ValueError("options are no object")
+    counts = [n for key in ("depths", "dims", "strides") for n in options.get(key, ()) if isinstance(n, int)]
+    if sum(n for n in options.get("depths", ()) if isinstance(n, int)) > len(tensors) or len(counts) > len(tensors):
+        raise ValueError(f"its options ask for more blocks than its {len(tensors)} tensors can fill")
+    if any(not isinstance(n, int) or n > LARGEST_PX for n in options.get("strides", ())):
+        raise ValueError(f"strides {options['strides']} are no whole numbers up to {LARGEST_PX}")
+    with torch.device("meta"):
+        return create_model(name, classes, **options)
 
 
 def _with_metadata(file: bytes, metadata: dict[str, str]) -> bytes:
@@ -282,6 +304,11 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Any], str]:
         if path.exists() and not path.is_file():
             raise WeightsError(f"can't read weights from {path}: it is no file; pass the path of a .safetensors one")
         with path.open("rb") as file:
+            if file.read(4).startswith(PICKLES):
+                raise WeightsError(
+                    f"{path} is a PyTorch or pickle file, which can run code when it is opened: convert it to safetensors"
+                )
+            file.seek(0)
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         with safe_open(path, framework="pt") as opened:
             metadata = opened.metadata() or {}
@@ -308,13 +335,18 @@ def _check_fit(network: Network, labels: Sequence[str], encoding: Encoding) -> N
 
 
 def _check_tensors(path: Path, network: Network, tensors: dict[str, Any]) -> None:
-    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    state = network.state_dict()
+    expected = {key: tuple(value.shape) for key, value in state.items()}
     found = {key: tuple(value.shape) for key, value in tensors.items()}
     for key in sorted(expected.keys() | found.keys()):
         if expected.get(key) != found.get(key):
             raise WeightsError(
                 f"{path} does not fit {network.name}: {key} is {found.get(key, 'missing')}, "
                 f"the network has {expected.get(key, 'no such weight')}"
+            )
+        if tensors[key].dtype != state[key].dtype:
+            raise WeightsError(
+                f"{path} does not fit {network.name}: {key} is {tensors[key].dtype}, the network has {state[key].dtype}"
             )
         if not tensors[key].isfinite().all():
             raise WeightsError(f"{path} is damaged: {key} holds values that are not finite; train or copy it again")

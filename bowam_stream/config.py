@@ -87,7 +87,9 @@ def load_config(path: Path | None) -> Config:
         return decode(_bytes_of(path), type=Config)
     except OSError as error:
         raise ConfigError(f"can't read {path}: {error.strerror}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # ValidationError is a DecodeError
+    except RecursionError:
+        raise ConfigError(f"{path}: brackets within brackets without end; write a flat file") from None
+    except (msgspec.DecodeError, ValueError) as error:  # a number of thousands of digits is a ValueError alone
         raise ConfigError(f"{path}: {error}") from None
 
 

@@ -1,5 +1,7 @@
 """Everything that can go wrong at the edge of the system. Each message is one line that says what to do.
 
+What strangers sent is often part of it, so every message is made one short line without control characters.
+
     StreamError
     ├── ConfigError       a setting is unknown, malformed or out of range
     ├── SourceError       a video, camera or folder can't be opened or read
@@ -14,9 +16,21 @@
 The command line prints the message and exits with status 1; it never prints a traceback for these.
 """
 
+LINE_CHARS = 1000  # of a message: what a stranger sent must not fill a log
+
+
+def one_line(text: str) -> str:
+    """`text` without anything that moves a cursor or begins a line, and not too long."""
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: 2 * LINE_CHARS])
+    return text if len(text) <= LINE_CHARS else f"{text[: LINE_CHARS - 4]} ..."
+
 
 class StreamError(Exception):
     """Base of all errors that a user can mend."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
 
 
 class ConfigError(StreamError):

@@ -12,18 +12,22 @@ import contextvars
 import datetime
 import logging
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from typing import Literal, TextIO
 
 import msgspec
 
 from bowam_stream.addresses import redact
-from bowam_stream.errors import ConfigError
+from bowam_stream.errors import ConfigError, one_line
 
 Format = Literal["human", "json"]
 
 LEVELS = ("debug", "info", "warning", "error")
 FIELDS = ("camera", "session")
+FLOOD_S, FLOOD_RECORDS = 60.0, 100  # of one kind (logger and text before its values), so many in so long
+FLOOD_KINDS = 1000
+RECORD_CHARS = 10_000  # of a message; strangers' names are in it
 
 _context: contextvars.ContextVar[dict[str, str]] = contextvars.ContextVar("bowam_log_context")
 _everywhere: dict[str, str] = {}
@@ -52,14 +56,41 @@ def context(**fields: str) -> Iterator[None]:
         _context.reset(token)
 
 
+class Flood:
+    """How much of one kind of message is written: strangers choose how often it happens."""
+
+    def __init__(self) -> None:
+        self._started_s = 0.0
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def lets_through(self, record: logging.LogRecord) -> bool:
+        """Whether to write `record`; the last one of its kind for a while says so."""
+        if not 0 <= record.created - self._started_s < FLOOD_S:
+            self._started_s = record.created
+            self._counts.clear()
+        kind = (record.name, str(record.msg)[:200])
+        if kind not in self._counts and len(self._counts) >= FLOOD_KINDS:
+            kind = ("", "")
+        self._counts[kind] += 1
+        if self._counts[kind] == FLOOD_RECORDS:
+            record.msg = f"{record.msg} (more of this kind are left out for up to {FLOOD_S:.0f} s)"
+        return self._counts[kind] <= FLOOD_RECORDS
+
+
 class RecordFilter(logging.Filter):
-    """Completes each record with the context and removes credentials; the record is final afterwards."""
+    """Completes each record with the context, removes credentials and stops floods; the record is final afterwards."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._flood = Flood()
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if not self._flood.lets_through(record):
+            return False
         around = {**_everywhere, **_context.get({})}
         for field in FIELDS:  # what the call gave with `extra` wins
             setattr(record, field, getattr(record, field, around.get(field, "")))
-        record.msg, record.args = redact(record.getMessage()), ()
+        record.msg, record.args = redact(record.getMessage())[:RECORD_CHARS], ()
         if record.exc_info:
             record.exc_text = redact(_plain.formatException(record.exc_info))
             record.exc_info = None
@@ -93,7 +124,7 @@ class HumanFormatter(logging.Formatter):
         """Local time; the logger's name only when debugging."""
         time = datetime.datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
         who = getattr(record, "camera", "") or (record.name if record.levelno <= logging.DEBUG else "")
-        line = f"{time} {record.levelname.lower()} {who + ': ' if who else ''}{record.getMessage()}"
+        line = f"{time} {record.levelname.lower()} {who + ': ' if who else ''}{one_line(record.getMessage().rstrip())}"
         return f"{line}\n{record.exc_text}" if record.exc_text else line
 
 

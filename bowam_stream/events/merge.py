@@ -18,8 +18,10 @@ import msgspec
 from bowam_stream.errors import TransportError
 from bowam_stream.events.journal import PAGE_EVENTS
 from bowam_stream.events.schema import from_json
-from bowam_stream.events.wire import Request, read_message, read_page
+from bowam_stream.events.wire import MAX_CAMERAS, Request, read_message, read_page
 from bowam_stream.messages import Event
+
+MAX_JOURNALS = 16  # whose places are kept: a stranger may name any number
 
 Since = int | Mapping[str, int | Event] | None
 """Where to begin: the last seq known, for all cameras or by camera. An event stands for its seq, and is checked."""
@@ -69,18 +71,20 @@ class Merge:
             first = self.journal is None
             place = _start(self._since, heads, self._wanted) if first else ({}, {})
             self.journal = header.journal
-            self.cursor, self._last = self._places.setdefault(header.journal, place)
+            self.cursor, self._last = self._places[header.journal] = self._places.pop(header.journal, place)
+            while len(self._places) > MAX_JOURNALS:
+                del self._places[next(iter(self._places))]
             self._unsure = set(self._last)
             self.behind = bool(self._unsure) or any(seq > self.cursor.get(camera, 0) for camera, seq in heads.items())
             return []
-        told = [from_json(body) for body in bodies]
+        told = [event for event in map(from_json, bodies) if event.seq <= heads.get(event.camera, 0)]
         checked = self._check(told, heads)
         events = [event for event in told if self._take(event)]
         self._unsure -= checked
         if header.complete:
             self._unsure -= self._asked  # what was not told is purged
             for camera, seq in header.purged.items():
-                if self._wanted(camera) and seq > self.cursor.get(camera, 0):
+                if heads.get(camera, 0) >= seq > self.cursor.get(camera, 0):
                     self.cursor[camera] = seq
                     self._last.pop(camera, None)
         elif not events and not checked:
@@ -94,7 +98,9 @@ class Merge:
         header = message.header
         if not self._wanted(header.camera):
             return []
-        if message.kind == "status":
+        if header.camera not in self.cursor and len(self.cursor) >= MAX_CAMERAS:
+            raise TransportError(f"a message of one more camera than the {MAX_CAMERAS} that a worker has")
+        if message.kind == "status" and (header.camera in self.status or len(self.status) < MAX_CAMERAS):
             self.status[header.camera] = message.body
         if header.journal != self.journal or header.camera in self._unsure:
             self.behind = True  # of a new journal, or late news of an old one: the journal socket knows

@@ -1,5 +1,6 @@
 """The event topic: what happens, to whoever listens, the moment it stands in the journal."""
 
+import logging
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -8,11 +9,11 @@ import msgspec
 import zmq
 
 from bowam_stream.addresses import notice_loss
+from bowam_stream.bounds import HANDSHAKE_MS, MAX_SUBSCRIPTION_BYTES, Refused, Topics, nobody_counts, receive_parts
 from bowam_stream.events.schema import to_json
 from bowam_stream.events.wire import (
     EVENT_TOPIC,
     GONE_MS,
-    MAX_REQUEST_BYTES,
     STATUS_TOPIC,
     Header,
     topic,
@@ -20,15 +21,26 @@ from bowam_stream.events.wire import (
 from bowam_stream.keys import Keys, bind
 from bowam_stream.messages import Event
 
+log = logging.getLogger(__name__)
+
 LINGER_MS = 2000  # how long closing waits for events that are still on their way to slow subscribers
 QUEUE_MESSAGES = 1000  # per subscriber; one that is further behind loses messages, notices, and asks the journal
 SUBSCRIPTIONS_AT_ONCE = 1000  # so that a flood of them holds up nobody
-SUBSCRIPTION = b"\x01"  # XPUB hands out what subscribers send: 1 and a prefix for a subscription, 0 for its end
+SUBSCRIPTION, ITS_END = (
+    b"\x01",
+    b"\x00",
+)  # XPUB hands out what subscribers send: 1 and a prefix for a subscription, 0 for its end
 
 
 def _bare_status(camera: str) -> bytes:
     """What is told of a camera before it has a status: its header alone says how far it has come."""
     return msgspec.json.encode({"camera": camera})
+
+
+def _may_match(prefix: bytes) -> bool:
+    """Whether any topic of ours begins so."""
+    known = (EVENT_TOPIC.encode(), STATUS_TOPIC.encode())
+    return prefix.startswith(known) or any(topic.startswith(prefix) for topic in known)
 
 
 class EventPublisher:
@@ -38,21 +50,35 @@ class EventPublisher:
     """
 
     def __init__(
-        self, endpoint: str, *, journal: str, heads: Mapping[str, int], keys: Keys | None = None, insecure: bool = False
+        self,
+        endpoint: str,
+        *,
+        journal: str,
+        heads: Mapping[str, int],
+        keys: Keys | None = None,
+        insecure: bool = False,
+        refused: Refused = nobody_counts,
     ) -> None:
-        """`journal` is the journal's name and `heads` its last seq of each camera."""
+        """`journal` is the journal's name and `heads` its last seq of each camera; `refused` hears of nonsense."""
         self._journal = journal
         self._heads = dict(heads)
         self._statuses = {camera: _bare_status(camera) for camera in heads}
+        self._keys, self._insecure = keys, insecure
+        self._refused = refused
+        self.endpoint = self._open(endpoint)
+
+    def _open(self, endpoint: str) -> str:
+        self._topics = Topics()
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.XPUB)
         self._socket.set(zmq.XPUB_VERBOSE, 1)  # or a second subscriber of a topic would go unnoticed
         self._socket.set(zmq.SNDHWM, QUEUE_MESSAGES)
-        self._socket.set(zmq.MAXMSGSIZE, MAX_REQUEST_BYTES)
+        self._socket.set(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_BYTES)
+        self._socket.set(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         self._socket.set(zmq.LINGER, LINGER_MS)
         notice_loss(self._socket, GONE_MS)
         try:
-            self.endpoint = bind(self._socket, endpoint, keys=keys, insecure=insecure)
+            return bind(self._socket, endpoint, keys=self._keys, insecure=self._insecure)
         except BaseException:
             self.close()
             raise
@@ -79,12 +105,29 @@ class EventPublisher:
         for _ in range(SUBSCRIPTIONS_AT_ONCE):
             if not self._socket.poll(0):
                 break
-            parts = self._socket.recv_multipart()
-            if parts[0].startswith(SUBSCRIPTION):
-                prefixes.add(parts[0].removeprefix(SUBSCRIPTION))
+            said = receive_parts(self._socket, 1)[0].bytes
+            if said.startswith(SUBSCRIPTION):
+                prefix = said.removeprefix(SUBSCRIPTION)
+                if not self._topics.add(prefix):
+                    self._begin_anew()
+                    return
+                if _may_match(prefix):
+                    prefixes.add(prefix)
+                else:
+                    self._refused()
+            elif not said.startswith(ITS_END):
+                self._refused()
         for camera in self._statuses if prefixes else ():
             if topic(STATUS_TOPIC, camera).startswith(tuple(prefixes)):
                 self._send_status(camera)
+
+    def _begin_anew(self) -> None:
+        """Forget a flood of topics, with everyone who is connected: who comes back asks for what it missed."""
+        log.warning("%s: too many topics were subscribed to; all subscribers are asked to connect again", self.endpoint)
+        self._refused()
+        self._socket.close(linger=0)
+        self._context.term()
+        self._open(self.endpoint)
 
     def _send_status(self, camera: str) -> None:
         self._send(STATUS_TOPIC, camera, self._heads.get(camera, 0), self._statuses[camera])

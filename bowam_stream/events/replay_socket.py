@@ -14,6 +14,7 @@ import msgspec
 import zmq
 
 from bowam_stream.addresses import notice_loss
+from bowam_stream.bounds import HANDSHAKE_MS, Refused, nobody_counts, receive_parts
 from bowam_stream.errors import JournalError, TransportError
 from bowam_stream.events.journal import Journal
 from bowam_stream.events.schema import to_json
@@ -29,6 +30,7 @@ from bowam_stream.keys import Keys, bind
 
 log = logging.getLogger(__name__)
 
+MAX_ENVELOPE = 4  # parts before the request: the address that ROUTER puts there, and what a REQ or a proxy adds
 QUEUE_PAGES = 4  # answers that may wait for one peer; one that asks and never reads loses the rest
 
 
@@ -45,13 +47,24 @@ class ReplaySocket:
     Raises AddressInUse or TransportError when it can't listen on `endpoint`; see `bowam_stream.addresses.bind`.
     """
 
-    def __init__(self, path: Path, endpoint: str, *, keys: Keys | None = None, insecure: bool = False) -> None:
-        self.refused = 0  # malformed requests, and requests that found the journal unreadable
+    def __init__(
+        self,
+        path: Path,
+        endpoint: str,
+        *,
+        keys: Keys | None = None,
+        insecure: bool = False,
+        refused: Refused = nobody_counts,
+    ) -> None:
+        """`refused` hears of every malformed request, and of those that found the journal unreadable."""
+        self.refused = 0
+        self._count_refused = refused
         self._path = path
         self._context = zmq.Context()
         self._router = self._context.socket(zmq.ROUTER)
         self._router.set(zmq.SNDHWM, QUEUE_PAGES)
         self._router.set(zmq.MAXMSGSIZE, MAX_REQUEST_BYTES)
+        self._router.set(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         self._router.set(zmq.LINGER, 0)
         notice_loss(self._router, GONE_MS)
         self._bell = self._context.socket(zmq.PAIR)  # rings once: time to end
@@ -77,13 +90,17 @@ class ReplaySocket:
             while bell not in (ready := dict(poller.poll())):
                 if router not in ready:
                     continue
-                *envelope, data = router.recv_multipart()
+                *envelope, data = (part.bytes for part in receive_parts(router, MAX_ENVELOPE + 1))
                 try:
+                    if len(envelope) > MAX_ENVELOPE:
+                        raise TransportError("a request has one part; is this the port of something else?")
                     request = read_request(data)
                     journal = journal or Journal.open_readonly(self._path)
                     parts = answer(journal, request)
                 except (TransportError, JournalError) as error:
                     self.refused += 1
+                    self._count_refused()
+                    envelope = envelope[:MAX_ENVELOPE]
                     log.log(logging.ERROR if isinstance(error, JournalError) else logging.DEBUG, "%s", error)
                     parts = [msgspec.json.encode(Refusal(error=str(error)))]
                 router.send_multipart([*envelope, *parts])

@@ -7,6 +7,7 @@ Kill the worker, pull the cable, be slow: the subscription connects again by its
 missed. `Subscription.cursor` says where to resume in the next run.
 """
 
+import contextlib
 import logging
 import math
 from collections import deque
@@ -20,6 +21,7 @@ import zmq
 
 from bowam_stream import clock
 from bowam_stream.addresses import notice_loss, parse
+from bowam_stream.bounds import receive_parts
 from bowam_stream.errors import TransportError
 from bowam_stream.events.journal import PAGE_EVENTS
 from bowam_stream.events.merge import Merge, Since
@@ -37,6 +39,7 @@ from bowam_stream.messages import Event
 log = logging.getLogger(__name__)
 
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5556"
+MAX_PARTS = PAGE_EVENTS + 1  # of a page; a message of the topic has three
 ANSWER_MS = 1000  # an unanswered question to the journal is asked again: it went to a process that is gone
 ANSWER_MAX_MS = 8000  # or the line is slow: each time it may take twice as long, and half as many events are asked for
 WATCH_MS = 50  # how soon a connection that was cut is noticed while an answer is awaited
@@ -104,7 +107,11 @@ class Story:
     @property
     def statuses(self) -> dict[str, dict[str, Any]]:
         """camera -> its last status."""
-        return {camera: msgspec.json.decode(body) for camera, body in self._merge.status.items()}
+        found = {}
+        for camera, body in self._merge.status.items():
+            with contextlib.suppress(msgspec.DecodeError, UnicodeError, RecursionError):  # it came from the wire
+                found[camera] = msgspec.json.decode(body, type=dict[str, Any])
+        return found
 
     def _socket(self, kind: int) -> Any:
         socket = self._context.socket(kind)
@@ -155,7 +162,8 @@ class Story:
             self._ready.extend(self._merge.on_message(parts))
         except TransportError as error:
             self.malformed += 1
-            log.warning("%s", error)
+            if self.malformed & (self.malformed - 1) == 0:  # the 1st, 2nd, 4th ...: a flood must not fill the log
+                log.warning("message %d that can't be read: %s", self.malformed, error)
 
     def _watch(self) -> None:
         """Notice connections that came and went."""
@@ -216,7 +224,7 @@ class Subscription(Story):
             if question is not None:
                 socket.send(question)
             if socket.poll(wait_ms):
-                self._hear(socket, socket.recv_multipart())
+                self._hear(socket, [part.bytes for part in receive_parts(socket, MAX_PARTS)])
             elif clock.monotonic_ns() >= end_ns:
                 return
 

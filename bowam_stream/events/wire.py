@@ -24,14 +24,19 @@ MAX_REQUEST_BYTES = 64 * 1024  # a cursor of some thousand cameras
 MAX_MESSAGE_BYTES = 1024 * 1024  # a thousand times an event
 GONE_MS = 3000  # a machine that does not answer for so long is gone
 
+MAX_CAMERAS = 256  # of one worker
+MAX_HEADER_BYTES = MAX_REQUEST_BYTES // 2  # of a page: a cursor made from it must fit into the next request
+
+Camera = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\Z")]  # as on the frames socket
+JournalName = Annotated[str, msgspec.Meta(max_length=256)]
 Seq = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]  # SQLite's integers
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Goes with every event and every status."""
 
-    journal: str  # name of the journal (`Journal.name`): a new one counts from 1 again
-    camera: str
+    journal: JournalName  # (`Journal.name`): a new one counts from 1 again
+    camera: Camera
     seq: Seq  # of this event; with a status: of the camera's last event
 
 
@@ -46,10 +51,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class PageHeader(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="page"):
     """Opens a page of events."""
 
-    journal: str
-    heads: dict[str, Seq]  # last seq of each camera
+    journal: JournalName
+    heads: Annotated[dict[Camera, Seq], msgspec.Meta(max_length=MAX_CAMERAS)]  # last seq of each camera
     complete: bool  # nothing more follows
-    purged: dict[str, Seq] = {}  # last seq of each camera that the journal no longer has
+    purged: Annotated[
+        dict[Camera, Seq], msgspec.Meta(max_length=MAX_CAMERAS)
+    ] = {}  # last seq of each camera that the journal no longer has
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="refused"):
@@ -102,6 +109,10 @@ def read_request(data: bytes) -> Request:
 
 def read_page(parts: list[bytes]) -> tuple[PageHeader, list[bytes]]:
     """Read an answer: its header and the events' JSON. Raises TransportError, also where the request was refused."""
+    if not parts:
+        raise TransportError("an empty answer of the journal socket; is this the port of something else?")
+    if len(parts[0]) > MAX_HEADER_BYTES:
+        raise TransportError(f"a page of the journal socket has a header of {len(parts[0])} bytes; is it ours?")
     try:
         header = msgspec.json.decode(parts[0], type=PageHeader | Refusal)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:

@@ -21,14 +21,17 @@ log = logging.getLogger(__name__)
 
 _NUMBERS = itertools.count()  # a context may hold the monitors of several sockets, also of one that is just closing
 AGAIN_NS = clock.NS_PER_SECOND  # after a handshake that failed
-EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | FAILED
+GIVEN_UP_NS = 2 * clock.NS_PER_SECOND  # after a connection that ended, without a word of another try
+UP, DOWN, RETRIED = zmq.EVENT_HANDSHAKE_SUCCEEDED, zmq.EVENT_DISCONNECTED, zmq.EVENT_CONNECT_RETRIED
+EVENTS = UP | DOWN | RETRIED | FAILED
 
 
 class Links:
-    """The connections of one socket, seen through its monitor. Where a handshake fails, it connects again.
+    """The connections of one socket, seen through its monitor. Where libzmq gives up, it connects again.
 
-    libzmq does not: it gives a server up that refuses its key, and keeps to the server's key that it was given. But
-    keys are allowed late, and are replaced. Used by the thread that owns the socket.
+    libzmq gives a server up that refuses its key, and keeps to the server's key that it was given; but keys are allowed
+    late, and are replaced. It also forgets, without a word, an address from which came what broke the protocol (another
+    program, a part longer than MAXMSGSIZE). Used by the thread that owns the socket.
     """
 
     def __init__(self, socket: Any, endpoints: Iterable[str], keys: Keys | None) -> None:
@@ -41,6 +44,7 @@ class Links:
         self._endpoints = tuple(endpoints)
         self._told: dict[str, str] = {}
         self._again_ns: dict[str, int] = {}
+        self._lost: set[str] = set()  # those of them that may come back by themselves
         for endpoint in self._endpoints:
             connect(socket, endpoint, keys)
 
@@ -51,10 +55,11 @@ class Links:
         while self.monitor.poll(0):
             event = parse_monitor_message(self.monitor.recv_multipart(zmq.NOBLOCK))
             address = event["endpoint"].decode(errors="replace")
-            if event["event"] & FAILED:
-                self._failed(address, event["event"] == zmq.EVENT_HANDSHAKE_FAILED_AUTH, now_ns)
-            else:
-                heard.append((address, event["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED))
+            for endpoint in self._endpoints:
+                if _means(endpoint, address):
+                    self._note(endpoint, event["event"], now_ns)
+            if event["event"] & (UP | DOWN):
+                heard.append((address, event["event"] == UP))
         for endpoint in [endpoint for endpoint, due_ns in self._again_ns.items() if due_ns <= now_ns]:
             self._connect_again(endpoint, now_ns)
         return heard
@@ -71,11 +76,18 @@ class Links:
         self._socket.disable_monitor()
         self.monitor.close(0)
 
-    def _failed(self, address: str, refused: bool, now_ns: int) -> None:
-        for endpoint in self._endpoints:
-            if _means(endpoint, address):
-                self._again_ns.setdefault(endpoint, now_ns + AGAIN_NS)
-                self._tell(endpoint, refused)
+    def _note(self, endpoint: str, event: int, now_ns: int) -> None:
+        """When to connect again: soon where keys did not fit, and where libzmq seems to have given up."""
+        if event & FAILED:
+            self._lost.discard(endpoint)
+            self._again_ns.setdefault(endpoint, now_ns + AGAIN_NS)
+            self._tell(endpoint, event == zmq.EVENT_HANDSHAKE_FAILED_AUTH)
+        elif event == DOWN and endpoint not in self._again_ns:
+            self._lost.add(endpoint)
+            self._again_ns[endpoint] = now_ns + GIVEN_UP_NS
+        elif event == UP or (event == RETRIED and endpoint in self._lost):
+            self._lost.discard(endpoint)
+            self._again_ns.pop(endpoint, None)
 
     def _tell(self, endpoint: str, refused: bool) -> None:
         """Say why, once until the reason changes."""
@@ -91,6 +103,7 @@ class Links:
 
     def _connect_again(self, endpoint: str, now_ns: int) -> None:
         del self._again_ns[endpoint]
+        self._lost.discard(endpoint)
         with contextlib.suppress(zmq.ZMQError):  # libzmq gave it up already
             self._socket.disconnect(str(parse(endpoint)))
         try:

@@ -90,6 +90,7 @@ class _Metrics:
 
     stages: ClassVar[tuple[str, ...]] = ()
     drops: ClassVar[tuple[tuple[str, str], ...]] = ()  # (stage, reason) that start at zero
+    sockets: ClassVar[tuple[str, ...]] = ()  # on which strangers can say something
 
     def __init__(self) -> None:
         self.registry = Registry()
@@ -132,6 +133,14 @@ class _Metrics:
         for reason in HANDSHAKE_REFUSALS:
             self._handshakes.labels(reason)
         self._camera_up = self._camera_metric(Gauge, "bowam_camera_up", "1 while the camera delivers.")
+        self._refused_messages = Counter(
+            "bowam_messages_refused",
+            "What strangers sent to a socket of this process and was refused.",
+            ["socket"],
+            registry=self.registry,
+        )
+        for socket in self.sockets:
+            self._refused_messages.labels(socket)
 
     def add_camera(self, camera: str) -> None:
         """Make the series of `camera`, at zero."""
@@ -144,6 +153,10 @@ class _Metrics:
     def handshake_refused(self, reason: str) -> None:
         """Somebody could not connect; see bowam_stream.keys."""
         self._handshakes.labels(reason).inc()
+
+    def refusing(self, socket: str) -> Callable[[], None]:
+        """Counts what is refused on one socket."""
+        return self._refused_messages.labels(socket).inc
 
     def restarted(self, reasons: Mapping[str, int]) -> None:
         """How often the supervisor has started this process again, by reason."""
@@ -194,6 +207,7 @@ class CaptureMetrics(_Metrics):
 
     stages = ("decode", "align", "cut", "publish")
     drops = (("grab", "queue_full"), ("grab", "stopped"), ("align", "stopped"), ("decode", "skipped"))
+    sockets = ("frames", "metrics")
 
     def __init__(self, cameras: Iterable[str] = ()) -> None:
         super().__init__()
@@ -242,6 +256,7 @@ class WorkerMetrics(_Metrics):
 
     stages = ("spot", "recognise", "journal", "publish")
     drops = RECEIVER_DROPS
+    sockets = ("events", "journal", "metrics")
 
     def __init__(self, cameras: Iterable[str] = (), labels: Iterable[str] = ()) -> None:
         super().__init__()

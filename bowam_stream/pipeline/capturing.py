@@ -327,7 +327,13 @@ def run_capture(
     with ExitStack() as stack:
         stack.enter_context(logs.everywhere(camera=camera))
         sender = stack.enter_context(
-            open_sender(config.transport, lossless=lossless, cancelled=lambda: bool(stop), keys=keys)
+            open_sender(
+                config.transport,
+                lossless=lossless,
+                cancelled=lambda: bool(stop),
+                keys=keys,
+                refused=metrics.refusing("frames"),
+            )
         )
         notifier = stack.enter_context(Notifier())
         capture = Capture(
@@ -350,6 +356,7 @@ def run_capture(
                 insecure=config.metrics.insecure,
                 alive=capture.alive,
                 ready=capture.ready,
+                refused=metrics.refusing("metrics"),
             )
         )
         log.info("metrics at http://%s:%d/metrics", host, server.port)

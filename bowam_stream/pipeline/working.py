@@ -380,6 +380,7 @@ def run_worker(
                 insecure=config.metrics.insecure,
                 alive=heartbeat,
                 ready=lambda: not_ready[0](),
+                refused=metrics.refusing("metrics"),
             )
         )
         log.info("metrics at http://%s:%d/metrics", config.metrics.host, server.port)
@@ -391,10 +392,23 @@ def run_worker(
         journal = stack.enter_context(Journal(path))
         publisher = stack.enter_context(
             EventPublisher(
-                events.endpoint, journal=journal.name, heads=journal.heads(), keys=keys, insecure=events.insecure
+                events.endpoint,
+                journal=journal.name,
+                heads=journal.heads(),
+                keys=keys,
+                insecure=events.insecure,
+                refused=metrics.refusing("events"),
             )
         )
-        stack.enter_context(ReplaySocket(path, events.journal_endpoint, keys=keys, insecure=events.insecure))
+        stack.enter_context(
+            ReplaySocket(
+                path,
+                events.journal_endpoint,
+                keys=keys,
+                insecure=events.insecure,
+                refused=metrics.refusing("journal"),
+            )
+        )
         predictor.warm_up()
         recognition = None
         if not lossless:

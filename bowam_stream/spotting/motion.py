@@ -28,6 +28,7 @@ _RIDGE = 2e-4  # of normalised gradient energy per px: what keeps a region witho
 _HEAD_PRIOR = 1e-3  # weak pull of the head's motion to rest, where texture does not decide
 _ROBUST_PX = 0.25  # a cell that disagrees with the head by this much counts half
 _ROBUST_STEPS = 2
+_NOTHING = 1e-20  # of texture or of a window: an even picture, or a face beyond its crop, is at rest
 _FAR_PX = 2.0  # crop px: one solve is trusted up to here
 _KEY_MS = 400.0  # a key picture older than this is renewed when nothing is going on
 
@@ -68,7 +69,8 @@ class Windows:
     @classmethod
     def on(cls, landmarks: np.ndarray) -> "Windows":
         regions, rigid = windows(landmarks)
-        return cls((regions / regions.sum(axis=1, keepdims=True)).astype(np.float64), rigid)
+        whole = np.maximum(regions.sum(axis=1, keepdims=True), np.float32(_NOTHING))
+        return cls((regions / whole).astype(np.float64), rigid)
 
 
 def prepare(crop: np.ndarray) -> Picture:
@@ -111,7 +113,7 @@ def _head_motion(equations: np.ndarray, rigid: np.ndarray) -> np.ndarray:
     xx, xy, yy, bx, by = equations
     own_x, own_y = _solve(equations.T)
     weights = rigid
-    prior = _HEAD_PRIOR * float(rigid @ xx) * np.eye(6, dtype=np.float32)
+    prior = max(_HEAD_PRIOR * float(rigid @ xx), _NOTHING) * np.eye(6, dtype=np.float32)
     head = np.zeros(6, np.float32)
     for step in range(_ROBUST_STEPS + 1):
         matrix = (weights * xx) @ _XX + (weights * xy) @ _XY + (weights * yy) @ _YY

@@ -9,6 +9,7 @@ memory.py      both, without sockets                sockets.py     how every soc
 from collections.abc import Callable
 
 from bowam_stream.addresses import reachable
+from bowam_stream.bounds import Refused, nobody_counts
 from bowam_stream.errors import ConfigError
 from bowam_stream.keys import Keys
 from bowam_stream.transport.codec import MAX_FACES, Message, decode, encode
@@ -42,12 +43,16 @@ def open_sender(
     lossless: bool,
     cancelled: Callable[[], bool] = lambda: False,
     keys: Keys | None = None,
+    refused: Refused = nobody_counts,
 ) -> FrameSender:
     """Listen at `settings.endpoint`. Raises AddressInUse, or TransportError for an address that can't be used.
 
-    A lossless sender that waits for a worker asks `cancelled` about once a second, and raises Cancelled.
+    A lossless sender that waits for a worker asks `cancelled` about once a second, and raises Cancelled. `refused`
+    hears of every message of a stranger.
     """
-    return ReplaySender(settings, cancelled, keys) if lossless else LiveSender(settings, keys=keys)
+    if lossless:
+        return ReplaySender(settings, cancelled, keys, refused=refused)
+    return LiveSender(settings, keys=keys, refused=refused)
 
 
 def open_receiver(

@@ -26,6 +26,9 @@ Part = bytes | memoryview
 TOPIC: Final = b"frame/v1/"
 MAX_FACES: Final = 16
 MAX_HEADER_BYTES: Final = 1 << 16
+FAR_PX: Final = 1e6  # no picture is so large: a landmark or an origin beyond it is nonsense
+MOST_SCALE: Final = 1e6  # likewise of the size of a face against its crop, and its inverse
+LEAST_AREA: Final = 1e-3  # of the square: what a transform flattens by more can't be inverted (a similarity keeps 0.5)
 
 _INT64_MAX = 2**63 - 1
 CameraName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\Z")]
@@ -100,6 +103,8 @@ class EndHeader(_Header, frozen=True, kw_only=True, tag="bowam.end/1"):
     dropped: Annotated[dict[Annotated[str, Meta(max_length=64)], Count], Meta(max_length=32)] = {}
 
 
+MAX_PARTS: Final = 2 + MAX_FACES * len(LAYOUT)  # of a message: topic, header, arrays
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(HelloHeader | FrameHeader | EndHeader)
 
@@ -133,8 +138,8 @@ def encode(message: Message) -> list[Part]:
             if array.shape != layout.shape or array.dtype.str != layout.dtype:
                 needed, found = (layout.dtype, layout.shape), (array.dtype.str, array.shape)
                 raise TransportError(f"a face needs {needed}, not {found}; align it with FaceAligner")
-            _require_finite(array)
             parts.append(np.ascontiguousarray(array).data)
+        _require_sound(face.landmarks, face.transform)
     return parts
 
 
@@ -218,14 +223,19 @@ def _face(header: FaceHeader, parts: Sequence[memoryview]) -> Face:
     crop, landmarks, transform = (
         np.frombuffer(part, layout.dtype).reshape(layout.shape) for part, layout in zip(parts, LAYOUT, strict=True)
     )
-    _require_finite(landmarks)
-    _require_finite(transform)
+    _require_sound(landmarks, transform)
     # A small part may lie in ZeroMQ's receive buffer: a view would keep all of that alive as long as the frame.
     landmarks, transform = landmarks.copy(), transform.copy()
     crop.flags.writeable = landmarks.flags.writeable = transform.flags.writeable = False
     return Face(track=header.track, crop=crop, landmarks=landmarks, transform=transform, quality=header.quality)
 
 
-def _require_finite(array: np.ndarray) -> None:
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise TransportError("malformed message: a landmark or transform is not finite")
+def _require_sound(landmarks: np.ndarray, transform: np.ndarray) -> None:
+    """Refuse points and transforms that no picture has, before somebody squares or inverts them."""
+    if not np.abs(landmarks).max() <= FAR_PX:  # false for NaN as well
+        raise TransportError(f"malformed message: a landmark is not finite or beyond {FAR_PX:g} px")
+    (a, b, x), (c, d, y) = transform.tolist()
+    largest = max(abs(a), abs(b), abs(c), abs(d))
+    offset_sound = abs(x) <= FAR_PX * MOST_SCALE and abs(y) <= FAR_PX * MOST_SCALE
+    if not (offset_sound and 1 / MOST_SCALE <= largest <= MOST_SCALE and abs(a * d - b * c) >= LEAST_AREA * largest**2):
+        raise TransportError("malformed message: a transform is not finite or can't be inverted")

@@ -14,11 +14,12 @@ from typing import Self
 import zmq
 
 from bowam_stream import clock
+from bowam_stream.bounds import MAX_SUBSCRIPTION_BYTES, Refused, Topics, nobody_counts, receive_parts
 from bowam_stream.clock import NS_PER_MS
 from bowam_stream.errors import ConfigError, TransportError
 from bowam_stream.keys import Keys, Links, bind
 from bowam_stream.messages import AlignedFrame, EndOfStream, Hello
-from bowam_stream.transport.codec import TOPIC, Message, decode, encode, stamped
+from bowam_stream.transport.codec import MAX_PARTS, TOPIC, Message, decode, encode, stamped
 from bowam_stream.transport.inbox import Inbox
 from bowam_stream.transport.interface import MALFORMED, STAGE, UNKNOWN_CAMERA, Observer, Skipped, StreamState
 from bowam_stream.transport.settings import TransportSettings
@@ -27,6 +28,7 @@ from bowam_stream.transport.sockets import Socket, new_socket
 log = logging.getLogger(__name__)
 
 END_REPEATS, END_EVERY_S = 5, 0.02
+SUBSCRIPTIONS_AT_ONCE = 100  # read between two frames, so that a flood of them holds up none
 END_LINGER_MS = 200  # how long the end of a stream may still be on its way when everything else is closed
 
 
@@ -39,20 +41,31 @@ class LiveSender:
         *,
         keys: Keys | None = None,
         now_ns: Callable[[], int] = clock.monotonic_ns,
+        refused: Refused = nobody_counts,
     ) -> None:
+        """`refused` hears of what subscribers say beside subscriptions to frames."""
+        self._settings = settings
+        self._keys = keys
         self._now_ns = now_ns
+        self._refused = refused
         self._hello_every_ns = settings.hello_every_ms * NS_PER_MS
         self._stream: StreamState | None = None
         self._hello_due_ns = 0
         self._linger_ms = 0
+        self.endpoint = self._listen(settings.endpoint)
+
+    def _listen(self, endpoint: str) -> str:
+        settings = self._settings
+        self._topics = Topics()
         self._context: zmq.Context[Socket] = zmq.Context()
         # XPUB is a PUB that tells who subscribes, and VERBOSE tells every one: each gets the hello with the next frame.
         self._socket = new_socket(self._context, zmq.XPUB, settings)
         self._socket.setsockopt(zmq.XPUB_VERBOSE, 1)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_BYTES)
         self._socket.setsockopt(zmq.SNDHWM, settings.queue_frames)
         self._socket.setsockopt(zmq.SNDBUF, settings.kernel_buffer_bytes)
         try:
-            self.endpoint = bind(self._socket, settings.endpoint, keys=keys, insecure=settings.insecure)
+            return bind(self._socket, endpoint, keys=self._keys, insecure=settings.insecure)
         except TransportError:
             self.close()
             raise
@@ -94,9 +107,20 @@ class LiveSender:
         assert self._stream is not None
         now_ns = self._now_ns()
         joined = False
-        while self._socket.poll(0):
-            self._socket.recv(zmq.NOBLOCK)  # a subscription; what it says does not matter, since there is one topic
-            joined = True
+        for _ in range(SUBSCRIPTIONS_AT_ONCE):
+            if not self._socket.poll(0):
+                break
+            said = receive_parts(self._socket, 1)[0].bytes
+            if not self._topics.add(said):  # ZeroMQ keeps them all: forget them, with everyone who is connected
+                log.warning("%s: too many topics were subscribed to; workers are asked to connect again", self.endpoint)
+                self._socket.close(linger=0)
+                self._context.term()
+                self._listen(self.endpoint)
+                break
+            if said[1:].startswith(TOPIC) or TOPIC.startswith(said[1:]):
+                joined = True  # one more that has to be greeted, or one less
+            else:
+                self._refused()
         if joined or now_ns >= self._hello_due_ns:
             self._publish(self._stream.hello)
             self._hello_due_ns = now_ns + self._hello_every_ns
@@ -171,7 +195,7 @@ class LiveReceiver:
             while True:
                 for ready, _ in poller.poll(links.wait_ms()):
                     if ready is socket:
-                        self._take([frame.buffer for frame in socket.recv_multipart(zmq.NOBLOCK, copy=False)])
+                        self._take([part.buffer for part in receive_parts(socket, MAX_PARTS)])
                 for endpoint, up in links.hear():
                     self._observer.link(endpoint, up)
         except zmq.ContextTerminated:

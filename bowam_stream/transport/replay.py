@@ -23,10 +23,12 @@ from typing import Self
 import msgspec
 import zmq
 
+from bowam_stream.bounds import Refused as Count
+from bowam_stream.bounds import nobody_counts, receive_parts
 from bowam_stream.errors import ConfigError, TransportError
 from bowam_stream.keys import Keys, Links, bind
 from bowam_stream.messages import AlignedFrame, EndOfStream, Hello
-from bowam_stream.transport.codec import Message, Part, decode, encode, stamped
+from bowam_stream.transport.codec import MAX_PARTS, Message, Part, decode, encode, stamped
 from bowam_stream.transport.control import Control, Credit, Done, Ping, Ready, Refused, read_control, write_control
 from bowam_stream.transport.interface import NOTHING_SKIPPED, Cancelled, Observer, Rewind, Skipped
 from bowam_stream.transport.settings import TransportSettings
@@ -35,6 +37,7 @@ from bowam_stream.transport.sockets import Socket, new_socket
 log = logging.getLogger(__name__)
 
 RUN_BYTES = 8
+CONTROLS_AT_ONCE = 100  # read between two frames, so that a flood of them holds up none
 DONE_LINGER_MS = 2000  # how long `Done` may still be on its way when the worker closes
 
 
@@ -51,9 +54,16 @@ class ReplaySender:
     """Feeds one recording to one worker."""
 
     def __init__(
-        self, settings: TransportSettings, cancelled: Callable[[], bool] = lambda: False, keys: Keys | None = None
+        self,
+        settings: TransportSettings,
+        cancelled: Callable[[], bool] = lambda: False,
+        keys: Keys | None = None,
+        *,
+        refused: Count = nobody_counts,
     ) -> None:
+        """`refused` hears of every message of a stranger."""
         self._settings = settings
+        self._count_refused = refused
         self._cancelled = cancelled
         self._peer: Peer | None = None
         self._opened = False
@@ -128,13 +138,16 @@ class ReplaySender:
 
     def _read_waiting(self) -> None:
         """Handle all that workers sent. Raises Rewind if another one takes over."""
-        while self._socket.poll(0):
-            parts = self._socket.recv_multipart(zmq.NOBLOCK)
+        for _ in range(CONTROLS_AT_ONCE):
+            if not self._socket.poll(0):
+                return
+            parts = [part.bytes for part in receive_parts(self._socket, 3)]
             control = read_control(parts[2]) if len(parts) == 3 and len(parts[1]) == RUN_BYTES else None
             peer = self._peer
             if isinstance(control, Ready):
                 self._welcome(Peer(parts[0], parts[1], min(max(control.credits, 1), self._settings.credits)))
-            elif peer is None or (peer.identity, peer.run) != (parts[0], parts[1]):
+            elif control is None or peer is None or (peer.identity, peer.run) != (parts[0], parts[1]):
+                self._count_refused()
                 log.debug("ignored a message from a stranger or an earlier connection")
             elif isinstance(control, Credit):
                 peer.credits = min(peer.credits + 1, self._settings.credits)
@@ -144,6 +157,7 @@ class ReplaySender:
     def _welcome(self, newcomer: Peer) -> None:
         peer = self._peer
         if peer is not None and peer.identity != newcomer.identity and self._send(peer, write_control(Ping())):
+            self._count_refused()
             log.warning("refused a second worker at %s", self.endpoint)
             reason = f"{self.endpoint} already feeds a worker; stop that one, or read another recording"
             self._send(newcomer, write_control(Refused(reason)))
@@ -215,7 +229,7 @@ class ReplayReceiver:
                 self._note_link(*link)
             if self._socket in ready:
                 self._silent_s = 0.0
-                message = self._take([frame.buffer for frame in self._socket.recv_multipart(zmq.NOBLOCK, copy=False)])
+                message = self._take([part.buffer for part in receive_parts(self._socket, MAX_PARTS + 1)])
                 if message is not None:
                     return message
             elif not self._connected and not self._acknowledged:

@@ -3,6 +3,7 @@
 import zmq
 
 from bowam_stream.addresses import notice_loss
+from bowam_stream.bounds import HANDSHAKE_MS
 from bowam_stream.transport.settings import TransportSettings
 
 Socket = zmq.Socket[bytes]
@@ -14,6 +15,7 @@ def new_socket(context: zmq.Context[Socket], kind: int, settings: TransportSetti
     for option, value in (
         (zmq.LINGER, 0),
         (zmq.MAXMSGSIZE, settings.max_message_bytes),
+        (zmq.HANDSHAKE_IVL, HANDSHAKE_MS),
         (zmq.RECONNECT_IVL, settings.reconnect_ms),
         (zmq.RECONNECT_IVL_MAX, settings.reconnect_max_ms),
     ):

@@ -41,7 +41,8 @@ def faces(draw: st.DrawFn, track: int) -> Face:
         track=track,
         crop=random.integers(0, 256, (240, 240), dtype=np.uint8),
         landmarks=random.normal(120, 500, (468, 2)).astype(np.float32),
-        transform=draw(npst.arrays(np.float64, (2, 3), elements=FINITE)),
+        transform=draw(npst.arrays(np.float64, (2, 3), elements=st.floats(-1, 1)))
+        + draw(st.floats(3, 1000)) * np.eye(2, 3, dtype=np.float64),
         quality=draw(face_qualities),
     )
 
@@ -217,6 +218,9 @@ def changed(message: Message, **changes: object) -> list[bytes]:
         ([b"frame/v1/cam0/", b"\x80" * (MAX_HEADER_BYTES + 1)], "header of"),
         ([*wire(a_frame(a_face()))[:-1], b"\0" * 47], "47 bytes instead of 48"),
         ([*wire(a_frame(a_face()))[:-1], np.full((2, 3), np.nan).tobytes()], "finite"),
+        ([*wire(a_frame(a_face()))[:-1], np.zeros((2, 3)).tobytes()], "inverted"),
+        ([*wire(a_frame(a_face()))[:-1], np.ones((2, 3)).tobytes()], "inverted"),
+        ([*wire(a_frame(a_face()))[:-2], np.full((468, 2), 2e6, "<f4").tobytes(), np.eye(2, 3).tobytes()], "beyond"),
     ],
 )
 def test_the_reason_of_a_refusal_is_said(parts, reason):
@@ -234,6 +238,7 @@ def test_the_reason_of_a_refusal_is_said(parts, reason):
         a_frame(a_face(landmarks=np.zeros((478, 2), np.float32))),
         a_frame(a_face(landmarks=np.full((468, 2), np.inf, np.float32))),
         a_frame(a_face(transform=np.eye(3))),
+        a_frame(a_face(transform=np.zeros((2, 3)))),
         a_frame(a_face(), a_face()),
         a_frame(*(a_face(track=i) for i in range(MAX_FACES + 1))),
         a_frame(camera="cam 0"),

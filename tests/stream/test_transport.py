@@ -37,7 +37,7 @@ def frame(number: int, session: str = "s") -> AlignedFrame:
         track=0,
         crop=np.full((240, 240), number % 256, np.uint8),
         landmarks=np.full((468, 2), number, np.float32),
-        transform=np.full((2, 3), number, np.float64),
+        transform=np.array([[1.0, 0.0, number], [0.0, 1.0, number]]),
         quality=QUALITY,
     )
     moment = Moment(frame=number, t_ns=number * 5_000_000)
