@@ -31,15 +31,20 @@ class Links:
     keys are allowed late, and are replaced. Used by the thread that owns the socket.
     """
 
-    def __init__(self, socket: Any, endpoints: Iterable[str], keys: Keys | None) -> None:
-        """Connect to all `endpoints`, now or as soon as somebody listens there; see `connect` for what is raised."""
+    def __init__(
+        self, socket: Any, endpoints: Iterable[str], keys: Keys | None, *, told: dict[str, str] | None = None
+    ) -> None:
+        """Connect to all `endpoints`, now or as soon as somebody listens there; see `connect` for what is raised.
+
+        `told`: what the log says already of which endpoint, where links follow each other.
+        """
         self._socket, self._keys = socket, keys
         socket.monitor(address := f"inproc://links.{next(_NUMBERS)}", EVENTS)
         self.monitor: zmq.Socket[bytes] = socket.context.socket(zmq.PAIR, socket_class=zmq.Socket)
         self.monitor.set(zmq.RCVHWM, 0)  # a full monitor stops its socket, and closing that would wait for ever
         self.monitor.connect(address)
         self._endpoints = tuple(endpoints)
-        self._told: dict[str, str] = {}
+        self.told: dict[str, str] = {} if told is None else told
         self._again_ns: dict[str, int] = {}
         for endpoint in self._endpoints:
             connect(socket, endpoint, keys)
@@ -54,7 +59,10 @@ class Links:
             if event["event"] & FAILED:
                 self._failed(address, event["event"] == zmq.EVENT_HANDSHAKE_FAILED_AUTH, now_ns)
             else:
-                heard.append((address, event["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED))
+                up = event["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED
+                heard.append((address, up))
+                for endpoint in [endpoint for endpoint in self.told if up and _means(endpoint, address)]:
+                    del self.told[endpoint]
         for endpoint in [endpoint for endpoint, due_ns in self._again_ns.items() if due_ns <= now_ns]:
             self._connect_again(endpoint, now_ns)
         return heard
@@ -85,8 +93,8 @@ class Links:
             why = f"does not allow our key; put {self._keys.folder}/own.key into its folder {ALLOWED}"
         else:
             why = f"has no keys, or not the one that {self._keys.folder} says"
-        if self._told.get(endpoint) != why:
-            self._told[endpoint] = why
+        if self.told.get(endpoint) != why:
+            self.told[endpoint] = why
             log.warning("%s %s; trying again", endpoint, why)
 
     def _connect_again(self, endpoint: str, now_ns: int) -> None:
