@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 _NUMBERS = itertools.count()  # a context may hold the monitors of several sockets, also of one that is just closing
 AGAIN_NS = clock.NS_PER_SECOND  # after a handshake that failed
+_numbers = itertools.count()  # an address is not free again at once when its monitor ends
 EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | FAILED
 
 
