@@ -19,15 +19,15 @@ COPY bowam_stream bowam_stream
 RUN python -c "import torch; print('torch==' + torch.__version__)" > /tmp/kept.txt \
     && pip install --no-cache-dir --constraint /tmp/kept.txt '.[synth]'
 
-# Journal, engines that were made for this GPU, and nothing else is written.
-RUN useradd --create-home --uid 10001 bowam && mkdir /data && chown bowam /data
-USER bowam
+# /data: journal, and engines that were made for this GPU. /run/bowam: sockets that captures on this machine share.
+RUN useradd --no-create-home --uid 10001 bowam && install -d -o bowam -g bowam -m 0700 /data /run/bowam
+ENV PYTHONDONTWRITEBYTECODE=1 BOWAM_LOG_FORMAT=json BOWAM_LOG_LEVEL=info HOME=/tmp MPLCONFIGDIR=/tmp XDG_CACHE_HOME=/data/cache
+USER 10001:10001
 WORKDIR /data
 VOLUME /data
-ENV XDG_CACHE_HOME=/data/cache
 
 EXPOSE 5556 5557 9102
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:9102/livez', timeout=2)"]
 ENTRYPOINT ["bowam"]
-CMD ["worker", "--config", "/data/bowam.toml"]
+CMD ["worker", "--config", "/etc/bowam/bowam.toml", "--journal", "/data/journal.sqlite"]

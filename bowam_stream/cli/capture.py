@@ -12,6 +12,7 @@ def capture(
     source: Annotated[
         str,
         typer.Argument(
+            envvar="BOWAM_SOURCE",
             callback=read_source,
             help="Video, folder of images, 0, /dev/video0, rtsp://..., test://pattern; -: its address stands on stdin.",
         ),

@@ -234,10 +234,10 @@ def test_a_worker_writes_on_meanwhile_and_loses_nothing(path, monkeypatch):
 
 def test_accounts_of_sessions_go_with_their_events(journal):
     """Those that ended before, and of which no event is left."""
-    if not module._one(journal, "SELECT count(*) FROM sqlite_schema WHERE name = 'sessions'"):
-        journal._db.execute("CREATE TABLE sessions (camera TEXT, session TEXT, ended INTEGER)")
-    for session, ended in (("gone", 5), ("left", 5), ("young", 60), ("running", None)):
-        journal._db.execute("INSERT INTO sessions (camera, session, ended) VALUES ('cam0', ?, ?)", (session, ended))
+    for session, seen, ended in (("gone", 5, "end"), ("left", 5, "end"), ("young", 60, "end"), ("running", 5, None)):
+        journal._db.execute(
+            "INSERT INTO sessions VALUES ('cam0', ?, ?, 'x', 0, 1, 1, 1, 1, '{}', ?)", (session, seen, ended)
+        )
     write(journal, "a", session="gone")
     write(journal, "b", at=100, session="left")
     purge(journal, 50, cameras=["cam1"])

@@ -303,6 +303,7 @@ def test_the_servers_own_key_is_replaced_without_losing_an_event(
         subscription = subscribe(ports[0], journal=ports[1], since=0, keys=friend, timeout_s=PATIENCE_S)
         assert next(subscription).event_id == "a"
         if first == "client":
+            until(lambda: worker.publisher.poll() or subscription.receive(0.01) or subscription.statuses)
             tell_client()
             worker.say("b")
             assert next(subscription).event_id == "b"  # what is connected stays connected
