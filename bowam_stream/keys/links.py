@@ -34,15 +34,20 @@ class Links:
     program, a part longer than MAXMSGSIZE). Used by the thread that owns the socket.
     """
 
-    def __init__(self, socket: Any, endpoints: Iterable[str], keys: Keys | None) -> None:
-        """Connect to all `endpoints`, now or as soon as somebody listens there; see `connect` for what is raised."""
+    def __init__(
+        self, socket: Any, endpoints: Iterable[str], keys: Keys | None, *, told: dict[str, str] | None = None
+    ) -> None:
+        """Connect to all `endpoints`, now or as soon as somebody listens there; see `connect` for what is raised.
+
+        `told`: what the log says already of which endpoint, where links follow each other.
+        """
         self._socket, self._keys = socket, keys
         socket.monitor(address := f"inproc://links.{next(_NUMBERS)}", EVENTS)
         self.monitor: zmq.Socket[bytes] = socket.context.socket(zmq.PAIR, socket_class=zmq.Socket)
         self.monitor.set(zmq.RCVHWM, 0)  # a full monitor stops its socket, and closing that would wait for ever
         self.monitor.connect(address)
         self._endpoints = tuple(endpoints)
-        self._told: dict[str, str] = {}
+        self.told: dict[str, str] = {} if told is None else told
         self._again_ns: dict[str, int] = {}
         self._lost: set[str] = set()  # those of them that may come back by themselves
         for endpoint in self._endpoints:
@@ -88,6 +93,8 @@ class Links:
         elif event == UP or (event == RETRIED and endpoint in self._lost):
             self._lost.discard(endpoint)
             self._again_ns.pop(endpoint, None)
+            if event == UP:
+                self.told.pop(endpoint, None)
 
     def _tell(self, endpoint: str, refused: bool) -> None:
         """Say why, once until the reason changes."""
@@ -97,8 +104,8 @@ class Links:
             why = f"does not allow our key; put {self._keys.folder}/own.key into its folder {ALLOWED}"
         else:
             why = f"has no keys, or not the one that {self._keys.folder} says"
-        if self._told.get(endpoint) != why:
-            self._told[endpoint] = why
+        if self.told.get(endpoint) != why:
+            self.told[endpoint] = why
             log.warning("%s %s; trying again", endpoint, why)
 
     def _connect_again(self, endpoint: str, now_ns: int) -> None:
