@@ -7,9 +7,13 @@ PYTHON ?= python3.11
 ifeq ($(shell command -v $(PYTHON)),)
 PYTHON := python3
 endif
+MINUTES ?= 30
+CAMERAS ?= 8
+SEED ?= 1
+KINDS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-system daemons lint bench clean
+.PHONY: help install demo test test-system soak daemons lint bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -39,10 +43,16 @@ test: lint ## lint, then the tests that need no daemon (under ten minutes on two
 test-system: $(STAMP) daemons ## tests with real processes, daemons and faults
 	$(BIN)/python -m pytest -m system
 
+soak: $(STAMP) daemons ## faults of all kinds for 30 minutes, with 8 cameras; MINUTES=, CAMERAS=, SEED=, KINDS=
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) --cameras $(CAMERAS) --seed $(SEED) --kinds "$(KINDS)"
+
+DAEMONS := prometheus faketime iproute2 python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good \
+    gstreamer1.0-plugins-ugly
+
 daemons: # what the system tests talk to; a test whose daemon is missing skips and says so
-	@command -v prometheus >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
-	    && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq prometheus >/dev/null; } \
-	    || echo "prometheus is not installed and can't be here"
+	@dpkg -s $(DAEMONS) >/dev/null 2>&1 || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	    && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(DAEMONS) >/dev/null; } \
+	    || echo "not all of $(DAEMONS) are installed, and they can't be here"
 
 bench: $(STAMP) ## ratios against the part that bounds them; writes benchmarks/results/
 	$(BIN)/python -m benchmarks

@@ -12,7 +12,7 @@ import ipaddress
 import os
 import socket as socketlib
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -110,6 +110,23 @@ def _is_other_file(path: str) -> bool:
         return not stat.S_ISSOCK(os.lstat(path).st_mode)
     except OSError:
         return False
+
+
+def notice_loss(socket: "zmq.Socket[Any]", timeout_ms: int) -> None:
+    """Let a tcp connection end when the other machine is silent for `timeout_ms`; call it before bind or connect.
+
+    The kernel finds out, by keep-alive and, while data are on their way, by retransmission. Not ZeroMQ's heartbeats:
+    libzmq 4.3.5 aborts the process when one is due on a connection that broke while nobody read its full queue
+    (libzmq issue 4841), and so a slow subscriber died with its worker.
+    """
+    import zmq
+
+    idle_s = max(1, timeout_ms // 3000)
+    socket.set(zmq.TCP_KEEPALIVE, 1)
+    socket.set(zmq.TCP_KEEPALIVE_IDLE, idle_s)
+    socket.set(zmq.TCP_KEEPALIVE_INTVL, idle_s)
+    socket.set(zmq.TCP_KEEPALIVE_CNT, 2)
+    socket.set(zmq.TCP_MAXRT, timeout_ms)
 
 
 def bind(socket: "zmq.Socket[bytes]", endpoint: str, *, insecure: bool = False) -> str:

@@ -6,6 +6,7 @@
     ├── TransportError    a message is malformed, or an endpoint can't be used
     │   └── AddressInUse  another process holds the port
     ├── JournalError      the event journal can't be opened, written or read
+    ├── EventFileError    a file of events can't be read, written or trusted
     ├── ReportError       a report, an overlay or the record behind them can't be written or read
     ├── AuditFailed       a journal or a running system breaks a promise
     └── ProcessFailed     a supervised process ended with an error
@@ -38,6 +39,10 @@ class JournalError(StreamError):
     """The event journal can't be opened, written or read. `passing`: it may work later, as with a full disk."""
 
     passing = False
+
+
+class EventFileError(StreamError):
+    """A file of events can't be read, written or trusted."""
 
 
 class ReportError(StreamError):

@@ -14,8 +14,10 @@ from bowam_stream.capture.pacing import Pacer
 from bowam_stream.capture.pattern import draw_frame_number, read_frame_number
 from bowam_stream.capture.source import Clocks, Source, SourceSettings
 from bowam_stream.capture.stage import FaceStage
+from bowam_stream.capture.standstill import FROZEN
 
 __all__ = [
+    "FROZEN",
     "Ahead",
     "Backoff",
     "Clocks",

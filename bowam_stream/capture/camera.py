@@ -1,8 +1,10 @@
 """Live cameras: webcams through V4L2, network cameras through RTSP.
 
-One iteration is one connection. It ends with a SourceError when the connection is lost; `LiveGrabber` connects again.
+One iteration is one connection. It ends with a SourceError when the connection is lost, or when the size of its
+pictures changes, which is another view; `LiveGrabber` connects again.
 """
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +16,12 @@ import numpy as np
 from bowam_stream.addresses import redact
 from bowam_stream.capture.recording import to_image
 from bowam_stream.capture.source import Clocks, SourceSettings
+from bowam_stream.capture.standstill import FROZEN, Standstill
 from bowam_stream.clock import NS_PER_MS, NS_PER_SECOND
 from bowam_stream.errors import SourceError
 from bowam_stream.messages import Frame, Moment
+
+log = logging.getLogger(__name__)
 
 
 class Camera:
@@ -34,14 +39,24 @@ class Camera:
         self._settings, self._clocks = settings, clocks
 
     def __iter__(self) -> Iterator[Frame]:
-        last_ns = -1
+        last_ns, shape, still, told = -1, None, Standstill(), False
         for number, (image, stamp_ns) in enumerate(self._images()):
             now_ns = self._clocks.monotonic_ns()
             # A driver's stamp counts if it is of the same clock: not in the future, and not older than a second.
             t_ns = stamp_ns if stamp_ns is not None and now_ns - NS_PER_SECOND < stamp_ns <= now_ns else now_ns
             t_ns = last_ns = max(t_ns, last_ns + 1)
             utc_ns = self._clocks.utc_ns() - (now_ns - t_ns)
-            yield Frame(moment=Moment(frame=number, t_ns=t_ns, utc_ns=utc_ns), image=image)
+            if shape is not None and image.shape != shape:
+                raise SourceError(
+                    f"{self.name}: the size of the pictures changed from {_wide(shape)} to {_wide(image.shape)}"
+                )
+            shape = image.shape
+            frozen = still.push(image, t_ns)
+            if frozen and not told:  # once is enough: at every key frame it may seem to move
+                log.warning("%s sends the same picture again and again; is it frozen?", self.name)
+            told = told or frozen
+            quality = (FROZEN,) if frozen else ()
+            yield Frame(moment=Moment(frame=number, t_ns=t_ns, utc_ns=utc_ns), image=image, quality=quality)
 
     def _images(self) -> Iterator[tuple[np.ndarray, int | None]]:
         """Images of one connection, each with the driver's monotonic stamp if it has one."""
@@ -129,6 +144,10 @@ class NetworkCamera(Camera):
                     continue  # a damaged packet: the next key frame mends it
                 for picture in pictures:
                     yield to_image(picture, stream.sample_aspect_ratio), None
+
+
+def _wide(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]}x{shape[0]}"
 
 
 def _size(text: str) -> tuple[int, int] | None:

@@ -4,6 +4,7 @@
     accounts.py        where the frames of every session went
     journal.py         SQLite: what stands there is never lost and never said twice
     purge.py           retention: the oldest go, and the journal says how far
+    audit.py           proof that a journal keeps its promises
     ledger.py          commit, publish, mark: the order that makes it true
     publisher.py       the event topic (PUB)
     replay_socket.py   the journal socket (ROUTER): what was missed
@@ -11,8 +12,9 @@
     merge.py           topic and journal made one gapless story, without sockets
     subscriber.py      `subscribe`, for your own program
     asynchronous.py    the same for asyncio
+    file.py            a file of events that is its own cursor
 
-A worker uses what comes before wire.py, in this order (an operator purges); a subscriber the last four.
+A worker uses what comes before wire.py, in this order (an operator purges); a subscriber the rest.
 """
 
 from bowam_stream.events.accounts import SessionAccount

@@ -56,8 +56,9 @@ class SessionAccount(msgspec.Struct, kw_only=True):
     def skip(self, reason: str, count: int) -> None:
         """The receiver dropped the next `count` frames; `reason` with its stage."""
         self.dropped[reason] = self.dropped.get(reason, 0) + count
-        self.published = max(self.published, self.explained)
-        self.captured = max(self.captured, self.published)
+        more = max(0, self.explained - self.published)
+        self.published += more
+        self.captured += more  # what was passed over before them stays so
 
     def spot(self, frame: AlignedFrame, *, joined: bool) -> int:
         """The spotter takes `frame`. Returns how many before it nobody knows of; `joined`: it is our first."""

@@ -5,7 +5,7 @@ async with await subscribe_async("tcp://127.0.0.1:5556", since=0) as events:
         print(event.camera, event.label)
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,6 +13,7 @@ from typing import Self
 import zmq.asyncio
 
 from bowam_stream import clock
+from bowam_stream.events.merge import Since
 from bowam_stream.events.subscriber import DEFAULT_ENDPOINT, Story, deadline_ns
 from bowam_stream.messages import Event
 
@@ -63,7 +64,7 @@ async def subscribe_async(
     *,
     journal: str | None = None,
     cameras: Collection[str] | None = None,
-    since: int | Mapping[str, int] | None = None,
+    since: Since = None,
     timeout_s: float | None = None,
     keys: str | Path | None = None,
 ) -> AsyncSubscription:

@@ -136,6 +136,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
     events: tuple[Event, ...]
     heads: dict[str, int]  # last seq of each camera
+    purged: dict[str, int]  # last seq of each camera that was purged
     complete: bool  # nothing more follows
 
 
@@ -170,6 +171,7 @@ class Journal:
 
     def _prepare(self) -> None:
         """Check that the file is ours and of our version; lay out a new one."""
+        self._is_new()  # before anything is changed: the file may be somebody else's
         if not self._readonly:
             self._db.execute("PRAGMA auto_vacuum=INCREMENTAL")  # of a new file, so that a purge can give space back
             (mode,) = self._db.execute("PRAGMA journal_mode=WAL").fetchone()
@@ -179,21 +181,13 @@ class Journal:
             self._db.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten
         # A write lock, so that two workers don't both lay out a new file, and so that a read-only one is noticed now.
         with self._transaction("DEFERRED" if self._readonly else "IMMEDIATE"):
-            (tables,) = self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-            if not tables and self._readonly:
-                raise JournalError(f"journal {self.path}: it is empty; start a worker first")
-            if not tables:
+            if self._is_new():
+                if self._readonly:
+                    raise JournalError(f"journal {self.path}: it is empty; start a worker first")
                 self._upgrade(0)
                 self._db.execute("INSERT INTO journal VALUES (?)", (secrets.token_hex(8),))
                 self._db.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            if self._db.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
-                raise JournalError(f"journal {self.path}: it is a database of another program; choose another file")
             version = self._version()
-            if not 1 <= version <= VERSION:
-                raise JournalError(
-                    f"journal {self.path}: it is of version {version} and this program writes version {VERSION}; "
-                    "open it with the program that wrote it, or start a new journal"
-                )
             older = version < VERSION and not self._readonly
             if older:
                 self._upgrade(version)
@@ -203,6 +197,21 @@ class Journal:
         (self.name,) = self._db.execute("SELECT name FROM journal").fetchone()
         there = os.stat(self.path)
         self._place = (there.st_dev, there.st_ino)
+
+    def _is_new(self) -> bool:
+        """Whether the file is empty. Raises JournalError if it is another program's, or of a version we don't know."""
+        (tables,) = self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if not tables:
+            return True
+        if self._db.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
+            raise JournalError(f"journal {self.path}: it is a database of another program; choose another file")
+        version = self._version()
+        if not 1 <= version <= VERSION:
+            raise JournalError(
+                f"journal {self.path}: it is of version {version} and this program writes version {VERSION}; "
+                "open it with the program that wrote it, or start a new journal"
+            )
+        return False
 
     def _version(self) -> int:
         """Of the file, now: a worker may upgrade it while others read it."""
@@ -383,11 +392,13 @@ class Journal:
             return dict(self._db.execute("SELECT camera, seq FROM cameras ORDER BY camera").fetchall())
 
     def purged(self) -> dict[str, int]:
-        """How far each camera was purged: its records begin right behind that seq."""
+        """How far cameras were purged: their records begin right behind that seq. The others begin with 1."""
         with explained(self.path):
             if self._version() < 2:
                 return {}
-            return dict(self._db.execute("SELECT camera, purged FROM cameras ORDER BY camera").fetchall())
+            return dict(
+                self._db.execute("SELECT camera, purged FROM cameras WHERE purged > 0 ORDER BY camera").fetchall()
+            )
 
     def page(self, since: Mapping[str, int], *, cameras: Iterable[str] | None = None, limit: int = PAGE_EVENTS) -> Page:
         """Up to `limit` events after the cursor `since` (camera -> last seq known), camera by camera, in order of seq.
@@ -396,7 +407,7 @@ class Journal:
         """
         events: list[Event] = []
         with self._transaction("DEFERRED"):
-            heads = self.heads()
+            heads, purged = self.heads(), self.purged()
             wanted = sorted(heads.keys() & set(cameras)) if cameras is not None else sorted(heads)
             behind = [camera for camera in wanted if heads[camera] > since.get(camera, 0)]
             for camera in behind:
@@ -404,7 +415,7 @@ class Journal:
                 events += self._select(
                     "WHERE camera = ? AND seq > ? ORDER BY seq LIMIT ?", camera, since.get(camera, 0), room
                 )
-        return Page(events=tuple(events[:limit]), heads=heads, complete=len(events) <= limit)
+        return Page(events=tuple(events[:limit]), heads=heads, purged=purged, complete=len(events) <= limit)
 
     def since(self, since: Mapping[str, int] | None = None, *, cameras: Iterable[str] | None = None) -> Iterator[Event]:
         """All events after the cursor `since`, camera by camera, in order of seq; memory stays bounded.

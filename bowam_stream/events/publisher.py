@@ -7,11 +7,11 @@ from typing import Any, Self
 import msgspec
 import zmq
 
+from bowam_stream.addresses import notice_loss
 from bowam_stream.events.schema import to_json
 from bowam_stream.events.wire import (
     EVENT_TOPIC,
-    HEARTBEAT_MS,
-    HEARTBEAT_TIMEOUT_MS,
+    GONE_MS,
     MAX_REQUEST_BYTES,
     STATUS_TOPIC,
     Header,
@@ -50,8 +50,7 @@ class EventPublisher:
         self._socket.set(zmq.SNDHWM, QUEUE_MESSAGES)
         self._socket.set(zmq.MAXMSGSIZE, MAX_REQUEST_BYTES)
         self._socket.set(zmq.LINGER, LINGER_MS)
-        self._socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-        self._socket.set(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+        notice_loss(self._socket, GONE_MS)
         try:
             self.endpoint = bind(self._socket, endpoint, keys=keys, insecure=insecure)
         except BaseException:

@@ -114,8 +114,8 @@ def _forget_sessions(journal: Journal, before_utc_ns: int, cameras: Collection[s
         return
     with journal._transaction("DEFERRED"):  # looked up beforehand: it takes a while, and a worker may write meanwhile
         gone = journal._db.execute(
-            "SELECT camera, session FROM sessions WHERE ended < ? AND (camera, session) NOT IN"
-            f" (SELECT camera, {_SESSION} FROM events)",
+            "SELECT camera, session FROM sessions WHERE seen_utc_ns < ? AND ended IS NOT NULL"
+            f" AND (camera, session) NOT IN (SELECT camera, {_SESSION} FROM events)",
             (before_utc_ns,),
         ).fetchall()
     with journal._transaction():

@@ -13,12 +13,12 @@ from typing import Self
 import msgspec
 import zmq
 
+from bowam_stream.addresses import notice_loss
 from bowam_stream.errors import JournalError, TransportError
 from bowam_stream.events.journal import Journal
 from bowam_stream.events.schema import to_json
 from bowam_stream.events.wire import (
-    HEARTBEAT_MS,
-    HEARTBEAT_TIMEOUT_MS,
+    GONE_MS,
     MAX_REQUEST_BYTES,
     PageHeader,
     Refusal,
@@ -35,7 +35,7 @@ QUEUE_PAGES = 4  # answers that may wait for one peer; one that asks and never r
 def answer(journal: Journal, request: Request) -> list[bytes]:
     """The parts of one page."""
     page = journal.page(request.since, cameras=request.cameras, limit=request.credit)
-    header = PageHeader(journal=journal.name, heads=page.heads, complete=page.complete)
+    header = PageHeader(journal=journal.name, heads=page.heads, purged=page.purged, complete=page.complete)
     return [msgspec.json.encode(header), *map(to_json, page.events)]
 
 
@@ -53,8 +53,7 @@ class ReplaySocket:
         self._router.set(zmq.SNDHWM, QUEUE_PAGES)
         self._router.set(zmq.MAXMSGSIZE, MAX_REQUEST_BYTES)
         self._router.set(zmq.LINGER, 0)
-        self._router.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-        self._router.set(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+        notice_loss(self._router, GONE_MS)
         self._bell = self._context.socket(zmq.PAIR)  # rings once: time to end
         try:
             self.endpoint = bind(self._router, endpoint, keys=keys, insecure=insecure)

@@ -10,7 +10,7 @@ missed. `Subscription.cursor` says where to resume in the next run.
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -19,24 +19,27 @@ import msgspec
 import zmq
 
 from bowam_stream import clock
-from bowam_stream.addresses import parse
+from bowam_stream.addresses import notice_loss, parse
 from bowam_stream.errors import TransportError
-from bowam_stream.events.merge import Merge
+from bowam_stream.events.journal import PAGE_EVENTS
+from bowam_stream.events.merge import Merge, Since
 from bowam_stream.events.wire import (
     EVENT_TOPIC,
-    HEARTBEAT_MS,
-    HEARTBEAT_TIMEOUT_MS,
+    GONE_MS,
     MAX_MESSAGE_BYTES,
     STATUS_TOPIC,
+    Refused,
     topic,
 )
-from bowam_stream.keys import Keys, Links, connect
+from bowam_stream.keys import Keys, Links
 from bowam_stream.messages import Event
 
 log = logging.getLogger(__name__)
 
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5556"
 ANSWER_MS = 1000  # an unanswered question to the journal is asked again: it went to a process that is gone
+ANSWER_MAX_MS = 8000  # or the line is slow: each time it may take twice as long, and half as many events are asked for
+WATCH_MS = 50  # how soon a connection that was cut is noticed while an answer is awaited
 LINK_MS = 1000  # how soon a handshake that failed is noticed
 RECONNECT_MS, RECONNECT_MAX_MS = 50, 1000
 
@@ -65,7 +68,7 @@ class Story:
         *,
         journal: str | None = None,
         cameras: Collection[str] | None = None,
-        since: int | Mapping[str, int] | None = None,
+        since: Since = None,
         keys: str | Path | None = None,
     ) -> None:
         self.endpoint = str(parse(endpoint))
@@ -76,12 +79,19 @@ class Story:
         self._keys = None if keys is None else Keys(Path(keys))
         self._context = self._context_type()
         self._journal: Any = None  # connected while there is something to ask
+        self._journal_links: Links | None = None
         self._asked_ns = 0
+        self._unanswered = 0  # questions in a row
         self._topic = self._socket(zmq.SUB)
         for prefix in (EVENT_TOPIC, STATUS_TOPIC):
             for wanted in [prefix.encode()] if cameras is None else [topic(prefix, camera) for camera in cameras]:
                 self._topic.subscribe(wanted)
         self._links = Links(self._topic, (self.endpoint,), self._keys)
+
+    @property
+    def journal(self) -> str | None:
+        """Name of the journal that tells the events now. Another one counts from 1 again."""
+        return self._merge.journal
 
     @property
     def cursor(self) -> dict[str, int]:
@@ -102,45 +112,70 @@ class Story:
         socket.set(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
         socket.set(zmq.RECONNECT_IVL, RECONNECT_MS)
         socket.set(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
-        socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-        socket.set(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+        notice_loss(socket, GONE_MS)
         return socket
 
     def _listen(self, end_ns: float) -> tuple[Any, bytes | None, int]:
         """The socket to wait at, what to send there first, and how many ms to wait at most."""
+        self._watch()
         now_ns = clock.monotonic_ns()
         left_ms = max(0.0, (end_ns - now_ns) / clock.NS_PER_MS)
-        self._links.hear()
         if not self._merge.behind:
             self._hang_up()
             return self._topic, None, math.ceil(min(left_ms, LINK_MS))
         waited_ms = (now_ns - self._asked_ns) / clock.NS_PER_MS
-        if self._asked_ns and waited_ms < ANSWER_MS:
-            return self._journal, None, math.ceil(min(left_ms, ANSWER_MS - waited_ms))
+        if self._asked_ns and waited_ms >= self._patience_ms():
+            self._unheard()
         if self._asked_ns:
-            self._hang_up()  # whoever was asked is gone; a late answer must not be taken for that of the next question
+            return self._journal, None, math.ceil(min(left_ms, self._patience_ms() - waited_ms, WATCH_MS))
         if self._journal is None:
             self._journal = self._socket(zmq.DEALER)
-            connect(self._journal, self.journal_endpoint, self._keys)
+            self._journal_links = Links(self._journal, (self.journal_endpoint,), self._keys)
         self._asked_ns = now_ns
-        return self._journal, self._merge.request(), math.ceil(min(left_ms, ANSWER_MS))
+        question = self._merge.request(max(PAGE_EVENTS >> self._unanswered, 1))
+        return self._journal, question, math.ceil(min(left_ms, self._patience_ms(), WATCH_MS))
+
+    def _patience_ms(self) -> int:
+        return min(ANSWER_MS << self._unanswered, ANSWER_MAX_MS)
 
     def _hear(self, socket: Any, parts: list[bytes]) -> None:
         """Take in what came from `socket`."""
         if socket is self._journal:
-            self._asked_ns = 0
-            self._ready.extend(self._merge.on_page(parts))
+            try:
+                self._ready.extend(self._merge.on_page(parts))
+            except Refused as error:
+                if not self._answered():
+                    raise
+                log.warning("%s; asking again", error)  # once the time for an answer is over
+                return
+            self._asked_ns, self._unanswered = 0, max(self._unanswered - 1, 0)
             return
+        self._watch()  # a new connection is known before its first message is believed
         try:
             self._ready.extend(self._merge.on_message(parts))
         except TransportError as error:
             self.malformed += 1
             log.warning("%s", error)
 
+    def _watch(self) -> None:
+        """Notice connections that came and went."""
+        if any(up for _, up in self._links.hear()):
+            self._merge.connected()
+            self._hang_up()  # a question to the process before it will never be answered
+        if self._journal_links is not None and any(not up for _, up in self._journal_links.hear()):
+            self._unheard() if self._asked_ns else self._hang_up()
+
+    def _unheard(self) -> None:
+        """Nobody will answer; a late answer must not be taken for that of the next question."""
+        self._unanswered = min(self._unanswered + 1, PAGE_EVENTS.bit_length())
+        self._hang_up()
+
     def _hang_up(self) -> None:
+        if self._journal_links is not None:
+            self._journal_links.close()
         if self._journal is not None:
             self._journal.close()
-        self._journal, self._asked_ns = None, 0
+        self._journal, self._journal_links, self._asked_ns = None, None, 0
 
     def _answered(self) -> bool:
         return self._merge.journal is not None
@@ -155,6 +190,7 @@ class Story:
     def close(self) -> None:
         """Leave; the subscription can't be used any more."""
         if hasattr(self, "_links") and not self._context.closed:
+            self._hang_up()
             self._links.close()
         self._context.destroy(linger=0)
 
@@ -206,7 +242,7 @@ def subscribe(
     *,
     journal: str | None = None,
     cameras: Collection[str] | None = None,
-    since: int | Mapping[str, int] | None = None,
+    since: Since = None,
     timeout_s: float | None = None,
     keys: str | Path | None = None,
 ) -> Subscription:
@@ -214,12 +250,15 @@ def subscribe(
 
     `journal` is the journal socket (the next port of `endpoint` by default). `since` is the last seq that you have, for
     all cameras or as {camera: seq}, where a camera that is not named starts from its first event; None gives what
-    happens after this call. Events are records: a provisional one is followed by a final or retracted one. `keys` is
-    the folder with own.key_secret and server.key, where the worker has keys (`bowam keygen`).
+    happens after this call. Where you give the last event itself, {camera: Event}, it is compared with the journal's:
+    numbers alone can't tell a journal from an older copy of it that was restored. Events are records: a provisional one
+    is followed by a final or retracted one. `keys` is the folder with own.key_secret and server.key, where the worker
+    has keys (`bowam keygen`).
 
     Returns as soon as the worker answered; raises TransportError if nothing did within `timeout_s` (None waits), or if
     the cursor is of another journal; ConfigError if the keys can't be used. Later the subscription waits for a worker
-    that went away, and goes on.
+    that went away, and goes on; it raises TransportError rather than give out numbers that have come to mean other
+    events. What a purge removed before it was read is not told.
     """
     subscription = Subscription(endpoint, journal=journal, cameras=cameras, since=since, keys=keys)
     try:

@@ -22,8 +22,7 @@ EVENT_TOPIC = "event/v1/"
 STATUS_TOPIC = "status/v1/"
 MAX_REQUEST_BYTES = 64 * 1024  # a cursor of some thousand cameras
 MAX_MESSAGE_BYTES = 1024 * 1024  # a thousand times an event
-HEARTBEAT_MS = 1000
-HEARTBEAT_TIMEOUT_MS = 3000  # a peer that answers no heartbeat for so long is gone
+GONE_MS = 3000  # a machine that does not answer for so long is gone
 
 Seq = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]  # SQLite's integers
 
@@ -50,12 +49,17 @@ class PageHeader(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     journal: str
     heads: dict[str, Seq]  # last seq of each camera
     complete: bool  # nothing more follows
+    purged: dict[str, Seq] = {}  # last seq of each camera that the journal no longer has
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="refused"):
     """The answer to what can't be answered."""
 
     error: str
+
+
+class Refused(TransportError):
+    """The journal socket answered that it can't answer, for now perhaps: its disk may come back."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,5 +109,5 @@ def read_page(parts: list[bytes]) -> tuple[PageHeader, list[bytes]]:
             f"malformed answer of the journal socket: {error}; is this the port of something else?"
         ) from None
     if isinstance(header, Refusal):
-        raise TransportError(f"the journal socket refused: {header.error}")
+        raise Refused(f"the journal socket refused: {header.error}")
     return header, parts[1:]

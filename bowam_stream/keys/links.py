@@ -1,6 +1,7 @@
 """Connections that heal: where a handshake failed, they are made again with the keys that are there then."""
 
 import contextlib
+import itertools
 import logging
 import socket as socketlib
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from bowam_stream.keys.keyring import LOG_EVERY_NS, Keys, connect
 
 log = logging.getLogger(__name__)
 
+_NUMBERS = itertools.count()  # a context may hold the monitors of several sockets, also of one that is just closing
 AGAIN_NS = clock.NS_PER_SECOND  # after a handshake that failed
 EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | FAILED
 
@@ -32,7 +34,7 @@ class Links:
     def __init__(self, socket: Any, endpoints: Iterable[str], keys: Keys | None) -> None:
         """Connect to all `endpoints`, now or as soon as somebody listens there; see `connect` for what is raised."""
         self._socket, self._keys = socket, keys
-        socket.monitor(address := f"inproc://links.{id(self)}", EVENTS)
+        socket.monitor(address := f"inproc://links.{next(_NUMBERS)}", EVENTS)
         self.monitor: zmq.Socket[bytes] = socket.context.socket(zmq.PAIR, socket_class=zmq.Socket)
         self.monitor.set(zmq.RCVHWM, 0)  # a full monitor stops its socket, and closing that would wait for ever
         self.monitor.connect(address)

@@ -201,6 +201,9 @@ class CaptureMetrics(_Metrics):
         self._captured = self._camera_metric(Counter, "bowam_frames_captured", "Frames decoded.")
         self._published = self._camera_metric(Counter, "bowam_frames_published", "Frames handed to the transport.")
         self._faces_lost = self._camera_metric(Counter, "bowam_faces_lost", "Times that a followed face was lost.")
+        self._frozen = self._camera_metric(
+            Counter, "bowam_frames_frozen", "Frames of a camera that sent the same picture again and again."
+        )
         self._reconnects = self._camera_metric(Counter, "bowam_camera_reconnects", "Times that a camera was reopened.")
         self._fps = self._camera_metric(Gauge, "bowam_camera_effective_fps", "Frames per second as they truly come.")
         for camera in cameras:
@@ -218,6 +221,10 @@ class CaptureMetrics(_Metrics):
     def published(self, camera: str) -> None:
         """A frame was handed to the transport."""
         self._published.labels(self._label(camera)).inc()
+
+    def frozen(self, camera: str) -> None:
+        """A frame repeats what the camera has sent for too long."""
+        self._frozen.labels(self._label(camera)).inc()
 
     def face_lost(self, camera: str) -> None:
         """A face that was followed is gone."""

@@ -17,7 +17,7 @@ import msgspec
 
 from bowam_model.face import FaceAligner, Found
 from bowam_stream import clock, logs
-from bowam_stream.capture import Ahead, FaceStage, Grabbed, LiveGrabber, Pacer, Source, open_source
+from bowam_stream.capture import FROZEN, Ahead, FaceStage, Grabbed, LiveGrabber, Pacer, Source, open_source
 from bowam_stream.config import Config
 from bowam_stream.errors import SourceError
 from bowam_stream.keys import open_keys
@@ -138,6 +138,8 @@ class Session:
     def _find(self, frames: Iterator[Frame]) -> Generator[tuple[Frame, Found], None, None]:
         """The faces of every frame."""
         for frame in frames:
+            if FROZEN in frame.quality:
+                self._metrics.frozen(self._hello.camera)
             with timed(self._metrics.stage, "align"):
                 found = self._stage.find(frame)
             yield frame, found

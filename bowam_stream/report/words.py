@@ -7,6 +7,7 @@ QUALITY = {
     "no_timestamps": "The file holds no time stamps; times follow from its nominal frame rate.",
     "bad_timestamp": "Some time stamps were not in order and had to be mended.",
     "interrupted": "The run was stopped before the end.",
+    "frozen": "The camera sent the same picture again and again.",
     "gap": "Frames are missing in or next to the movement.",
     "warming_up": "Too little was known of this face at rest; its noise was assumed, not measured.",
     "speech": "The person was speaking.",

@@ -1,7 +1,8 @@
-"""How every frame socket is set up: bounded, never lingering, with heartbeats. Its keys come from bowam_stream.keys."""
+"""How every frame socket is set up: bounded, never lingering. Its keys come from bowam_stream.keys."""
 
 import zmq
 
+from bowam_stream.addresses import notice_loss
 from bowam_stream.transport.settings import TransportSettings
 
 Socket = zmq.Socket[bytes]
@@ -13,11 +14,9 @@ def new_socket(context: zmq.Context[Socket], kind: int, settings: TransportSetti
     for option, value in (
         (zmq.LINGER, 0),
         (zmq.MAXMSGSIZE, settings.max_message_bytes),
-        (zmq.HEARTBEAT_IVL, settings.heartbeat_ms),
-        (zmq.HEARTBEAT_TIMEOUT, settings.heartbeat_timeout_ms),
-        (zmq.HEARTBEAT_TTL, settings.heartbeat_timeout_ms),
         (zmq.RECONNECT_IVL, settings.reconnect_ms),
         (zmq.RECONNECT_IVL_MAX, settings.reconnect_max_ms),
     ):
         socket.setsockopt(option, value)
+    notice_loss(socket, settings.heartbeat_timeout_ms)
     return socket

@@ -9,9 +9,11 @@ from fractions import Fraction
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
 from bowam_stream.capture import (
+    FROZEN,
     Backoff,
     Clocks,
     GrabberSettings,
@@ -22,6 +24,7 @@ from bowam_stream.capture import (
     open_source,
     read_frame_number,
 )
+from bowam_stream.capture.camera import Camera
 from bowam_stream.errors import SourceError
 from bowam_stream.messages import Frame, Moment
 
@@ -180,6 +183,38 @@ class Connections:
             self._before_frame(k)
             yield Frame(moment=Moment(frame=k, t_ns=k), image=draw_frame_number(k, 64, 48))
         raise SourceError("script: gone")
+
+
+class Pictures(Camera):
+    """A camera that sends these pictures, 40 ms apart."""
+
+    def __init__(self, pictures: list[np.ndarray]) -> None:
+        times_ns = iter(range(0, 40_000_000 * 2 * len(pictures), 40_000_000))
+        super().__init__("test", SourceSettings(), Clocks(monotonic_ns=lambda: next(times_ns), utc_ns=lambda: 0))
+        self._pictures = pictures
+
+    def _images(self) -> Iterator[tuple[np.ndarray, int | None]]:
+        yield from ((picture, None) for picture in self._pictures)
+
+
+def test_a_camera_that_stands_still_says_so_until_it_moves() -> None:
+    """Half a second of one picture is frozen; two pictures in turn are not, however alike."""
+    alike = np.full((48, 64, 3), 90, np.uint8)
+    other = alike.copy()
+    other[1, 1] = 91  # beside the pixels at which it glances
+    frames = list(Pictures([other, *[alike.copy() for _ in range(20)], other, alike, other]))
+    frozen = [FROZEN in frame.quality for frame in frames]
+    assert frozen == [False] + [k * 40 >= 500 for k in range(20)] + [False] * 3
+    assert not any(FROZEN in frame.quality for frame in Pictures([alike, other] * 20))
+
+
+def test_another_size_is_another_connection() -> None:
+    """Its pictures are another view, and so another session; what came before was given out."""
+    small = np.zeros((24, 32, 3), np.uint8)
+    frames = iter(Pictures([*[np.zeros((48, 64, 3), np.uint8)] * 3, small]))
+    assert [next(frames).moment.frame for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(SourceError, match="changed from 64x48 to 32x24"):
+        next(frames)
 
 
 def test_the_grabber_drops_the_oldest_and_counts_it() -> None:

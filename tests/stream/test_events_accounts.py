@@ -34,6 +34,15 @@ def test_what_was_published_was_spotted_or_dropped() -> None:
     assert account.faults() == []
 
 
+def test_a_capture_that_dies_while_the_worker_is_behind_leaves_books_that_agree() -> None:
+    """Its grabber passed over three frames, then four frames came too late, and then nothing: seen in a soak."""
+    account = SessionAccount.open(HELLO)
+    account.spot(frame(0, number=3), joined=True)
+    account.skip("receive/age", 4)
+    assert account.faults() == []
+    assert (account.captured, account.published) == (8, 5)
+
+
 def test_what_is_lost_on_the_wire_was_never_received() -> None:
     """Published is what the sender counted."""
     account = SessionAccount.open(HELLO)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bowam_stream.errors import TransportError
 from bowam_stream.events.merge import Merge
-from bowam_stream.events.schema import to_json
+from bowam_stream.events.schema import from_json, to_json
 from bowam_stream.events.wire import EVENT_TOPIC, STATUS_TOPIC, Header, PageHeader, Refusal, read_request, topic
 from bowam_stream.messages import Event
 from tests.stream.small_events import small_event
@@ -235,3 +235,102 @@ def test_an_answer_without_sense_ends_the_subscription(parts, said):
     merge.behind = True
     with pytest.raises(TransportError, match=said):
         merge.on_page(parts)
+
+
+class Restored(FakeJournal):
+    """The same name with another history after `common`: a backup that went on."""
+
+    def __init__(self, common: int, **heads: int) -> None:
+        super().__init__(**heads)
+        self.common = common
+
+    def answer(self, request: bytes) -> list[bytes]:
+        header, *events = super().answer(request)
+        changed = []
+        for event in map(from_json, events):
+            other = event.seq > self.common
+            changed.append(to_json(msgspec.structs.replace(event, event_id="other") if other else event))
+        return [header, *changed]
+
+
+@pytest.mark.parametrize("head", [2, 3, 5, 6, 9])
+@pytest.mark.parametrize("by", ["cursor", "event"])
+def test_a_restored_backup_is_never_taken_for_the_same_story(head, by):
+    """Shorter than what was told, as long, or longer: an error, again and again, and no event of it."""
+    merge = started(FakeJournal(a=5), since=0)
+    if by == "event":
+        merge = Merge(since={"a": made("a", 5)})
+    merge.connected()
+    restored = Restored(2, a=head)
+    for _ in range(2):
+        with pytest.raises(TransportError, match=r"restored|of another journal"):
+            catch_up(merge, restored)
+    assert merge.cursor in ({"a": 5}, {})
+
+
+def test_a_backup_that_tells_the_same_so_far_is_followed():
+    """Nothing that was given out has changed."""
+    merge = started(FakeJournal(a=5, b=3), since=0)
+    merge.connected()
+    assert catch_up(merge, Restored(5, a=7, b=3)) == [("a", 6), ("a", 7)]
+
+
+def test_until_a_new_connection_is_checked_its_topic_is_not_believed():
+    """The next number might be of another history."""
+    journal = FakeJournal(a=5)
+    merge = started(journal, since=0)
+    merge.connected()
+    journal.heads["a"] = 6
+    assert merge.on_message(journal.event("a", 6)) == []
+    assert catch_up(merge, journal) == [("a", 6)]
+
+
+def test_a_question_that_was_under_way_proves_nothing_of_a_new_connection():
+    """Its answer did not repeat the last event."""
+    journal = FakeJournal(a=5)
+    merge = started(journal, since=0)
+    merge.behind = True
+    question = merge.request()
+    merge.connected()
+    assert merge.on_page(journal.answer(question)) == []
+    assert merge.behind
+    with pytest.raises(TransportError, match="restored"):
+        catch_up(merge, Restored(4, a=5))
+
+
+def test_the_last_events_of_many_cameras_are_checked_page_by_page():
+    """More cameras than a page has room for."""
+    heads = {f"c{index:03}": 1 + index % 3 for index in range(40)}
+    journal = FakeJournal(page=7, **heads)
+    merge = started(journal, since=0)
+    merge.connected()
+    journal.heads["c011"] += 4
+    assert [seq for _, seq in catch_up(merge, journal)] == [4, 5, 6, 7]
+    merge.connected()
+    assert catch_up(merge, journal) == []
+
+
+def test_what_was_purged_meanwhile_is_passed_over_once():
+    """Neither asked for again at every status, nor mistaken for another history."""
+    merge = started(FakeJournal(a=5), since=0)
+    merge.connected()
+    header = PageHeader(journal="first", heads={"a": 9}, purged={"a": 9}, complete=True)
+    merge.request()
+    assert merge.on_page([msgspec.json.encode(header)]) == []
+    assert merge.cursor == {"a": 9}
+    journal = FakeJournal(a=9)
+    merge.on_message(journal.status("a"))
+    assert not merge.behind
+    journal.heads["a"] = 10
+    assert names(merge.on_message(journal.event("a", 10))) == [("a", 10)]
+
+
+def test_a_page_that_can_not_be_read_whole_costs_no_event():
+    """What stands before the damage is given out with the next answer."""
+    journal = FakeJournal(page=5, a=3)
+    merge = Merge(since=0)
+    merge.on_page(journal.answer(merge.request()))
+    header, *events = journal.answer(merge.request())
+    with pytest.raises(TransportError):
+        merge.on_page([header, *events[:2], b"{}"])
+    assert catch_up(merge, journal) == [("a", 1), ("a", 2), ("a", 3)]

@@ -162,7 +162,13 @@ def test_the_journal_socket_sends_what_follows_the_cursor(context, journal, serv
     """With the heads of all cameras and the journal's name."""
     stored = [journal.append(made(f"e{index}", f"cam{index % 2}")) for index in range(6)]
     header, *events = ask(context, server.endpoint, b'{"since": {"cam0": 2}}')
-    assert header == {"type": "page", "journal": journal.name, "heads": {"cam0": 3, "cam1": 3}, "complete": True}
+    assert header == {
+        "type": "page",
+        "journal": journal.name,
+        "heads": {"cam0": 3, "cam1": 3},
+        "complete": True,
+        "purged": {},
+    }
     assert events == [stored[4], stored[1], stored[3], stored[5]]
     assert ask(context, server.endpoint, b'{"since": {}, "cameras": ["cam1"], "credit": 1}')[1:] == [stored[1]]
 
@@ -177,7 +183,7 @@ def test_a_long_story_comes_page_by_page(context, journal, server):
     header, *events = ask(context, server.endpoint, b'{"since": {"cam0": %d}}' % PAGE_EVENTS)
     assert (header["complete"], len(events)) == (True, 1)
     assert ask(context, server.endpoint, b'{"since": {}, "credit": 0}') == [
-        {"type": "page", "journal": journal.name, "heads": {"cam0": count}, "complete": False}
+        {"type": "page", "journal": journal.name, "heads": {"cam0": count}, "complete": False, "purged": {}}
     ]
 
 

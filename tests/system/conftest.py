@@ -48,6 +48,22 @@ def start() -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
         process.communicate()
 
 
+TABLES = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture(scope="session")
+def fault_table(request: pytest.FixtureRequest) -> list[str]:
+    """Tables that are printed at the end of the run."""
+    return request.config.stash.setdefault(TABLES, [])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """What became of the faults."""
+    for table in config.stash.get(TABLES, []):
+        terminalreporter.section("faults")
+        terminalreporter.write_line(table)
+
+
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five seconds at 100 frames per second: micro-expressions of the built-in portrait, and a blink."""

@@ -1,5 +1,6 @@
 """What system tests need to know of processes."""
 
+import random
 import socket
 import subprocess
 import sys
@@ -28,6 +29,40 @@ def children(pid: int) -> dict[str, int]:
     return found
 
 
+def family(pid: int) -> dict[str, int]:
+    """The same for a supervisor with many captures: a capture goes by its camera's name."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+            words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        except (OSError, ValueError):
+            continue
+        if int(parent) == pid and state != "Z" and "bowam_stream.cli" in words:
+            name = next((word.removeprefix("--camera=") for word in words if word.startswith("--camera=")), None)
+            found[name or words[words.index("bowam_stream.cli") + 1]] = int(folder.name)
+    return found
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; one that only waits to be reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def memory_mb(pid: int) -> float:
+    """Resident memory of a process; 0 once it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")), 0.0)
+
+
 def wait_for(what: Callable[[], object], seconds: float = 60.0) -> object:
     """The first true answer of `what`; fails after `seconds`."""
     deadline = time.monotonic() + seconds
@@ -38,7 +73,12 @@ def wait_for(what: Callable[[], object], seconds: float = 60.0) -> object:
 
 
 def free_port() -> int:
-    """A tcp port that nobody holds."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A tcp port that nobody holds, below those that the kernel gives to whoever connects: it stays ours."""
+    while True:
+        port = random.SystemRandom().randrange(10_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port

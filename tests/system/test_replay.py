@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.processes import Run, children, wait_for
+from tests.system.processes import Run, alive, children, wait_for
 
 pytestmark = pytest.mark.system
 
@@ -161,14 +161,6 @@ def stored(journal: Path) -> int:
     except sqlite3.Error:
         return 0
     return int(count)
-
-
-def alive(pid: int) -> bool:
-    """Whether the process runs; one that only waits to be reaped does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.mark.media
