@@ -171,6 +171,9 @@ class Journal:
 
     def _prepare(self) -> None:
         """Check that the file is ours and of our version; lay out a new one."""
+        with self._transaction("DEFERRED"):  # before anything is written: it may be somebody else's
+            if self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone() != (0,):
+                self._check_ours()
         if not self._readonly:
             self._db.execute("PRAGMA auto_vacuum=INCREMENTAL")  # of a new file, so that a purge can give space back
             (mode,) = self._db.execute("PRAGMA journal_mode=WAL").fetchone()
@@ -187,14 +190,7 @@ class Journal:
                 self._upgrade(0)
                 self._db.execute("INSERT INTO journal VALUES (?)", (secrets.token_hex(8),))
                 self._db.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            if self._db.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
-                raise JournalError(f"journal {self.path}: it is a database of another program; choose another file")
-            version = self._version()
-            if not 1 <= version <= VERSION:
-                raise JournalError(
-                    f"journal {self.path}: it is of version {version} and this program writes version {VERSION}; "
-                    "open it with the program that wrote it, or start a new journal"
-                )
+            version = self._check_ours()
             older = version < VERSION and not self._readonly
             if older:
                 self._upgrade(version)
@@ -204,6 +200,18 @@ class Journal:
         (self.name,) = self._db.execute("SELECT name FROM journal").fetchone()
         there = os.stat(self.path)
         self._place = (there.st_dev, there.st_ino)
+
+    def _check_ours(self) -> int:
+        """The version of the file. Raises JournalError where another program wrote it, or a newer one."""
+        if self._db.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
+            raise JournalError(f"journal {self.path}: it is a database of another program; choose another file")
+        version = self._version()
+        if not 1 <= version <= VERSION:
+            raise JournalError(
+                f"journal {self.path}: it is of version {version} and this program writes version {VERSION}; "
+                "open it with the program that wrote it, or start a new journal"
+            )
+        return version
 
     def _version(self) -> int:
         """Of the file, now: a worker may upgrade it while others read it."""
