@@ -13,7 +13,7 @@ SEED ?= 1
 KINDS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-system soak daemons lint bench clean
+.PHONY: help install demo test test-system soak fuzz daemons lint bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -53,6 +53,9 @@ daemons: # what the system tests talk to; a test whose daemon is missing skips a
 	@dpkg -s $(DAEMONS) >/dev/null 2>&1 || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
 	    && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(DAEMONS) >/dev/null; } \
 	    || echo "not all of $(DAEMONS) are installed, and they can't be here"
+
+fuzz: $(STAMP) ## hostile input: millions of messages to the decoders, 100,000 through each socket; about an hour
+	$(BIN)/python -m tests.fuzz --messages 10000000 --sockets 100000 --seed 1
 
 bench: $(STAMP) ## ratios against the part that bounds them; writes benchmarks/results/
 	$(BIN)/python -m benchmarks

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import zmq
 
 MAX_SUBSCRIPTION_BYTES = 512  # MAXMSGSIZE of a publisher: a topic has 80 bytes, a CURVE handshake some 300
-MAX_TOPIC_BYTES = 1 << 20  # of all topics: ZeroMQ keeps 49 bytes for each; 256 cameras are 41 KiB
+MAX_TOPIC_BYTES = 1 << 18  # of all topics: ZeroMQ keeps 49 bytes for each; 256 cameras are 41 KiB
 HANDSHAKE_MS = 5000  # who connects and says nothing is cut off
 
 Refused = Callable[[], None]

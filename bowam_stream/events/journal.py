@@ -131,6 +131,11 @@ def _stored(content: bytes, published_utc_ns: int | None, latency_ms: float | No
     return msgspec.structs.replace(event, delivery=delivery)
 
 
+def _bounded(count: int) -> int:
+    """A number that SQLite can hold: a stranger's frames may leap so far that their sums can't be written down."""
+    return max(-(2**63), min(count, 2**63 - 1))
+
+
 class Page(msgspec.Struct, frozen=True, kw_only=True):
     """Some events after a cursor, and where every camera stood at the same moment."""
 
@@ -342,8 +347,9 @@ class Journal:
             [
                 (
                     *(a.camera, a.session, seen_utc_ns, a.source, a.lossless),
-                    *(a.captured, a.published, a.received, a.spotted),
-                    *(msgspec.json.encode(a.dropped, order="sorted").decode(), a.ended),
+                    *map(_bounded, (a.captured, a.published, a.received, a.spotted)),
+                    msgspec.json.encode({k: _bounded(n) for k, n in a.dropped.items()}, order="sorted").decode(),
+                    a.ended,
                 )
                 for a in accounts
             ],

@@ -268,7 +268,7 @@ class Worker:
     def _absent(self, stream: Stream, count: int) -> None:
         """Frames that went by before we came."""
         stream.unkept = True
-        if count:
+        if count > 0:  # less than none: numbers that went back, which no capture of ours sends
             self._metrics.dropped(stream.hello.camera, STAGE, ABSENT, count)
 
     def _settle(self, stream: Stream, candidates: list[Candidate], trigger: AlignedFrame | None) -> None:

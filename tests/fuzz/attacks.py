@@ -127,7 +127,7 @@ def raw_frames(field: Field, messages: int, seed: int) -> None:
     field.capture()
     random = Random(seed)
     with socketlib.create_server(("127.0.0.1", field.hostile)) as server:
-        server.settimeout(10)
+        server.settimeout(20)
         field.worker(field.tcp(field.hostile))
         field.watch("worker", field.worker_metrics)
         with honest_camera(field):
@@ -284,9 +284,8 @@ def _subscriptions(
 
 def strangers(field: Field, messages: int, seed: int) -> None:
     """Would-be workers at a capture that feeds a recording to its worker: every frame must come, once, in order."""
-    count = 600
+    count = max(600, messages // 50)  # a hundred messages of strangers are read between two frames
     field.capture(f"test://pattern?frames={count}&rate=100&size=320x240", "--speed", "1")
-    field.watch("capture", field.capture_metrics)
     settings = TransportSettings(endpoint=field.tcp(field.frames))
     seen: list[int] = []
     stopped = threading.Event()
@@ -304,7 +303,8 @@ def strangers(field: Field, messages: int, seed: int) -> None:
     honest = threading.Thread(target=read)
     honest.start()
     try:
-        field.until(lambda: seen, "the worker is fed")
+        field.until(lambda: len(seen) > 30, "the worker is fed")
+        field.watch("capture", field.capture_metrics)
         with zmq.Context() as context:
             many = [context.socket(zmq.DEALER) for _ in range(8)]
             for socket in many:
@@ -324,7 +324,7 @@ def strangers(field: Field, messages: int, seed: int) -> None:
                     field.result.counted = max(field.result.counted, field.refused(field.capture_metrics, "frames"))
             for socket in many:
                 socket.close()
-        honest.join(60)
+        honest.join(count / 100 + 60)
     finally:
         stopped.set()
         honest.join()
@@ -416,6 +416,8 @@ def subscriber(field: Field, messages: int, seed: int) -> None:
         for message in damaged(valid, messages, random):
             if not message[0].startswith((b"event/v1/", b"status/v1/")):
                 message[0] = random.choice((b"event/v1/", b"status/v1/")) + message[0]
+            while not topic.poll(0, zmq.POLLOUT):  # it waits for the journal, which we are as well
+                answer(timeout_ms=10)
             topic.send_multipart(message)
             answer()
             field.sent()

@@ -64,7 +64,7 @@ def main() -> None:
     valid = target.seeds()
     seen: set[str] = set()
     started_s = time.monotonic()
-    warm, first = min(own.WARM_MESSAGES, given.messages // 10), given.messages
+    warm, first = given.messages * own.WARM_SHARE, given.messages
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libFuzzer says is no part of the result
     folder = tempfile.TemporaryDirectory(prefix="bowam-fuzz-")

@@ -21,7 +21,7 @@ from tests.fuzz.mutations import Conversation, Mutator
 from tests.fuzz.targets import TARGETS, Target
 
 SLOW_S = 0.1  # processor time of one message: more would hold up frames
-WARM_MESSAGES = 20_000  # caches and pools fill in the beginning: memory is measured after that
+WARM_SHARE = 0.5  # the fuzzer's own corpus and caches fill in the first half: growth is measured in the second
 ENOUGH_MESSAGES = 100_000  # to tell whether memory grows
 CORPUS = 2000  # conversations that led somewhere new
 DEEPER = 2  # how often in four a damaged conversation is damaged again rather than a valid one
@@ -122,7 +122,7 @@ def fuzz(name: str, messages: int, seed: int, seconds: float = float("inf")) -> 
             raise SystemExit(f"{name}: a valid conversation fails: {failure[1]}")
     started_s, processor_s = time.monotonic(), time.process_time()
     findings: dict[str, Finding] = {}
-    warm, first = min(WARM_MESSAGES, messages // 10), messages
+    warm, first = messages * WARM_SHARE, messages
     while result.messages < messages and time.monotonic() - started_s < seconds:
         deeper = corpus and random.randrange(4) < DEEPER
         conversation = mutator.conversation(random.choice(corpus if deeper else valid), most=target.most)

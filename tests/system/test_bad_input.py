@@ -1,6 +1,8 @@
 """Bad input gets one clear line and an exit status, and nothing half-written."""
 
+import json
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,27 @@ FAILS = {
     "photos that are not there": (("synth", "out", "--identities", "nobody"), "nobody"),
 }
 
+TOML = {
+    "brackets without end": ("a = " + "[" * 3000, "brackets"),
+    "a number of thousands of digits": ("[transport]\nmax_age_ms = " + "9" * 5000, "digits"),
+    "a value out of range": ("[transport]\nmax_age_ms = 0", "max_age_ms"),
+    "a value of another type": ('[model]\nthreads = "many"', "threads"),
+    "a key twice": ("[model]\nthreads = 1\nthreads = 2", "overwrite"),
+    "an escape sequence as a key": ('"\\u001b[2J" = 1', "unknown field"),
+    "a key of thousands of characters": ("k" * 5000 + " = 1", "unknown field"),
+    "no text at all": ("\x80\x81", "bad.toml"),
+    "a table where a value belongs": ("[transport.endpoint]\nx = 1", "endpoint"),
+}
+
+WEIGHTS: dict[str, tuple[bytes, str]] = {
+    "an empty file": (b"", "safetensors"),
+    "a header longer than the file": (b"\xff" * 7 + b"\x7f{}", "safetensors"),
+    "a header that is no JSON": (b"\x08\0\0\0\0\0\0\0notjson!", "safetensors"),
+    "no metadata": (b"\x02\0\0\0\0\0\0\0{}", "schema"),
+    "a PyTorch file": (b"PK\x03\x04" + b"\0" * 100, "can run code"),
+    "a pickle": (b"\x80\x04\x95" + b"\0" * 100, "can run code"),
+}
+
 WRONG = {
     "no face at all": ("live", "--max-faces", "0"),
     "an unknown verb": ("reply",),
@@ -70,6 +93,18 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def check_line(run: "subprocess.CompletedProcess[str]", *named: str) -> None:
+    """One printable line on stderr, and status 1."""
+    lines = run.stderr.strip().splitlines()
+    assert run.returncode == 1, run.stderr
+    assert len(lines) == 1, run.stderr
+    assert lines[0].isprintable()
+    assert len(lines[0]) < 1100
+    assert lines[0].startswith("bowam: ")
+    assert "internal error" not in lines[0]
+    assert all(name in lines[0] for name in named), lines[0]
+
+
 @pytest.mark.parametrize("what", FAILS)
 def test_what_fails_says_so_in_one_line(bowam: Run, place: Path, what: str) -> None:
     """Exit status 1, one line on stderr that names the thing, and no file appears."""
@@ -83,6 +118,36 @@ def test_what_fails_says_so_in_one_line(bowam: Run, place: Path, what: str) -> N
     assert named in lines[0]
     assert "internal error" not in lines[0]
     assert sorted(path for path in place.rglob("*") if "bowam-journal" not in path.name) == before
+
+
+@pytest.mark.parametrize("what", TOML)
+def test_a_settings_file_that_is_none_is_said_in_one_line(bowam: Run, tmp_path: Path, what: str) -> None:
+    """Exit status 1, the file's name, and why."""
+    text, named = TOML[what]
+    (tmp_path / "bad.toml").write_bytes(text.encode("latin-1"))
+    run = bowam("worker", "--config", "bad.toml", cwd=tmp_path, timeout=60)
+    check_line(run, "bad.toml", named)
+
+
+@pytest.mark.parametrize("what", [*WEIGHTS, "options that would fill the memory", "options of another type"])
+def test_weights_that_are_none_are_said_in_one_line(bowam: Run, tmp_path: Path, what: str) -> None:
+    """Whatever the file claims: no memory is spent on it, and nothing in it is run."""
+    path = tmp_path / "bad.safetensors"
+    if what in WEIGHTS:
+        data, named = WEIGHTS[what]
+    else:
+        from bowam_model.predictor import SHIPPED_WEIGHTS
+
+        shipped = SHIPPED_WEIGHTS.read_bytes()
+        length = int.from_bytes(shipped[:8], "little")
+        header = json.loads(shipped[8 : 8 + length])
+        claims = {"dims": [10**9, 10**9, 10**9]} if "memory" in what else ["no", "object"]
+        header["__metadata__"]["options"] = json.dumps(claims)
+        written = json.dumps(header).encode()
+        data, named = len(written).to_bytes(8, "little") + written + shipped[8 + length :], "bad.safetensors"
+    path.write_bytes(data)
+    places = ("--endpoint", "tcp://127.0.0.1:0", "--journal-endpoint", "tcp://127.0.0.1:0", "--metrics-port", "0")
+    check_line(bowam("worker", "--weights", path, *places, cwd=tmp_path, timeout=60), "bad.safetensors", named)
 
 
 @pytest.mark.parametrize("what", WRONG)
