@@ -21,7 +21,8 @@ from bowam_stream.capture import FaceStage, open_source
 from bowam_stream.config import Config
 from bowam_stream.messages import EndOfStream, Frame, Hello
 from bowam_stream.metrics import CaptureMetrics
-from bowam_stream.pipeline.capturing import Session, Tally
+from bowam_stream.pipeline.capturing import Session
+from bowam_stream.pipeline.tally import Tally
 from bowam_stream.transport import FrameSender, TransportSettings, open_receiver, open_sender
 
 RATE_HZ, SECONDS = 30.0, 6.0

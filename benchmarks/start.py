@@ -1,4 +1,4 @@
-"""How long starting takes: a help text against what it can't do without, and each process until it is ready."""
+"""How long starting takes: a help text against what it can't do without, a process until ready, and a first event."""
 
 import subprocess
 import sys
@@ -11,8 +11,10 @@ from pathlib import Path
 from benchmarks.clips import clip
 from benchmarks.measure import Row, Spread, in_turn, ratio, report
 from benchmarks.processes import COMMAND, Ports, running, until
+from bowam_stream.events import subscribe
 
 REPETITIONS = 9
+RATE_HZ = 30.0
 
 
 def ended(*command: str) -> float:
@@ -47,16 +49,32 @@ def capture(folder: Path, video: Path) -> float:
     return ready(ports.capture, "capture", "--as-live", "--config", ports.write(folder), video)
 
 
+def first_event(folder: Path, video: Path) -> float:
+    """Seconds from the start of `bowam live` to its first event in another process, less the video until its apex."""
+    ports = Ports.free()
+    settings = ports.write(folder)
+    started = time.perf_counter()
+    with running("live", "--source", video, "--config", settings):
+        topic, journal = f"tcp://127.0.0.1:{ports.events}", f"tcp://127.0.0.1:{ports.journal}"
+        with subscribe(topic, journal=journal, since=0) as events:
+            event = events.receive(60.0)
+        assert event is not None, "no event came within a minute"
+        return time.perf_counter() - started - event.apex.frame / RATE_HZ
+
+
 def run() -> None:
     python = sys.executable
     with tempfile.TemporaryDirectory() as name:
-        video = clip(Path(name), 30.0, 4.0)
-        bare, bound, helped, worked, captured = in_turn(
+        video = clip(Path(name), RATE_HZ, 4.0)
+        (folder := Path(name) / "moving").mkdir()
+        moving = clip(folder, RATE_HZ, 6.0, 1.5)
+        bare, bound, helped, worked, captured, told = in_turn(
             lambda: ended(python, "-c", "pass"),
             lambda: ended(python, "-c", "import typer, rich"),
             lambda: ended(*COMMAND, "--help"),
             lambda: worker(Path(name)),
             lambda: capture(Path(name), video),
+            lambda: first_event(Path(name), moving),
             repetitions=REPETITIONS,
         )
         (torch,) = in_turn(lambda: ended(python, "-c", "import torch"), repetitions=5)
@@ -72,6 +90,11 @@ def run() -> None:
             ),
             Row(what="worker, start to ready", value=Spread.of(worked), unit="s", target="<= 6"),
             Row(what="capture, start to ready", value=Spread.of(captured), unit="s"),
+            Row(
+                what="bowam live, start to its first event at a subscriber (less the video until its apex)",
+                value=Spread.of(told),
+                unit="s",
+            ),
             Row(what="python -c 'import torch', most of a worker's start", value=Spread.of(torch), unit="s"),
             *(
                 Row(what=what, value=Spread.of([t * 1e3 for t in times]), unit="ms")

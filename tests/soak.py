@@ -101,7 +101,7 @@ def soak(folder: Path, kinds: list[Fault], options: argparse.Namespace) -> int:
                 "cameras": options.cameras,
                 "seed": options.seed,
                 "load": round(os.getloadavg()[1], 1),
-                "faults": len(campaign.entries),
+                "faults": campaign.faults,
                 "events": verdict.events,
                 "lost": verdict.lost,
                 "doubled": verdict.doubled,
@@ -121,7 +121,7 @@ def soak(folder: Path, kinds: list[Fault], options: argparse.Namespace) -> int:
             entry = campaign.inject(fault)
             memory.look(place)
             times = "".join(f" {what} {s:.2f} s" for what, s in (("back", entry.back_s), ("ready", entry.ready_s)) if s)
-            say(f"{entry.at_s:7.1f} s  {len(campaign.entries):4} {entry.kind} ({entry.victim}){times}")
+            say(f"{entry.at_s:7.1f} s  {campaign.faults:4} {entry.kind} ({entry.victim}){times}")
             for problem in entry.problems:
                 say(f"          WRONG: {problem}")
             if len(campaign.entries) % 10 == 0:

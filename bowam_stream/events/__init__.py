@@ -2,6 +2,7 @@
 
     schema.py          how an event is written: canonical JSON, `bowam.event/1`
     accounts.py        where the frames of every session went
+    claims.py          a camera belongs to one worker
     journal.py         SQLite: what stands there is never lost and never said twice
     purge.py           retention: the oldest go, and the journal says how far
     audit.py           proof that a journal keeps its promises

@@ -11,8 +11,6 @@ then is it published. A crash in between leaves a row that waits (`unpublished`)
 """
 
 import contextlib
-import fcntl
-import hashlib
 import itertools
 import os
 import secrets
@@ -20,13 +18,14 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 import msgspec
 
 from bowam_stream import clock
 from bowam_stream.errors import JournalError, TransportError
 from bowam_stream.events.accounts import SessionAccount
+from bowam_stream.events.claims import Claims
 from bowam_stream.events.schema import from_json, to_json
 from bowam_stream.messages import Delivery, Event
 
@@ -155,7 +154,7 @@ class Journal:
         """Open `path`, make it if it is new, and claim `cameras`. See `open_readonly` for readers."""
         self.path = path
         self._readonly = readonly
-        self._claims: dict[str, IO[str]] = {}
+        self._claims = Claims(path)
         if path.is_dir():
             raise JournalError(f"journal {path}: it is a folder; name a file in it")
         with explained(path):
@@ -250,37 +249,13 @@ class Journal:
     def claim(self, camera: str) -> None:
         """Make this journal object the only one that may append events of `camera`, until it closes or dies.
 
-        Raises JournalError where another worker holds the camera. The lock is the kernel's (flock): a killed worker
-        leaves none behind.
+        Raises JournalError where another worker holds the camera.
         """
-        if camera in self._claims:
-            return
-        digest = hashlib.blake2b(camera.encode(), digest_size=6).hexdigest()
-        path = self.path.with_name(f"{self.path.name}-claim-{digest}")
-        try:
-            lock = path.open("a+")
-        except OSError as error:
-            raise JournalError(f"journal {self.path}: can't write {path.name} beside it: {error.strerror}") from None
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.seek(0)
-            holder = lock.read(100).strip() or "unknown"
-            lock.close()
-            raise JournalError(
-                f"camera {camera} belongs to another worker of journal {self.path} (process {holder}); "
-                "end that worker, or give the camera another name"
-            ) from None
-        self._claims[camera] = lock
-        with contextlib.suppress(OSError):  # who holds it is a courtesy, which a full disk may refuse
-            lock.truncate(0)
-            lock.write(str(os.getpid()))
-            lock.flush()
+        self._claims.take(camera)
 
     def release(self, camera: str) -> None:
         """Let go of a claim."""
-        if lock := self._claims.pop(camera, None):
-            lock.close()
+        self._claims.release(camera)
 
     def append(self, event: Event, account: SessionAccount | None = None) -> Event | None:
         """Store an event and give it the next seq of its camera; returns it as it will be published.
@@ -447,9 +422,7 @@ class Journal:
         """Release the file and the claims."""
         with explained(self.path):
             self._db.close()
-        for lock in self._claims.values():
-            lock.close()
-        self._claims.clear()
+        self._claims.close()
 
     def __enter__(self) -> Self:
         return self

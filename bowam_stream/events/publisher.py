@@ -60,11 +60,10 @@ class EventPublisher:
         refused: Refused = nobody_counts,
     ) -> None:
         """`journal` is the journal's name and `heads` its last seq of each camera; `refused` hears of nonsense."""
-        self._keys = keys
         self._journal = journal
         self._heads = dict(heads)
         self._statuses = {camera: _bare_status(camera) for camera in heads}
-        self._insecure = insecure
+        self._keys, self._insecure = keys, insecure
         self._refused = refused
         self.endpoint = self._open(endpoint)
 

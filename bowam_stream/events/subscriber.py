@@ -83,6 +83,7 @@ class Story:
         self._context = self._context_type()
         self._journal: Any = None  # connected while there is something to ask
         self._journal_links: Links | None = None
+        self._reached = False  # the journal: a handshake that fails ends a connection, too
         self._asked_ns = 0
         self._unanswered = 0  # questions in a row
         self._topic = self._socket(zmq.SUB)
@@ -137,7 +138,8 @@ class Story:
             return self._journal, None, math.ceil(min(left_ms, self._patience_ms() - waited_ms, WATCH_MS))
         if self._journal is None:
             self._journal = self._socket(zmq.DEALER)
-            self._journal_links = Links(self._journal, (self.journal_endpoint,), self._keys)
+            self._reached = False
+            self._journal_links = Links(self._journal, (self.journal_endpoint,), self._keys, told=self._links.told)
         self._asked_ns = now_ns
         question = self._merge.request(max(PAGE_EVENTS >> self._unanswered, 1))
         return self._journal, question, math.ceil(min(left_ms, self._patience_ms(), WATCH_MS))
@@ -170,8 +172,11 @@ class Story:
         if any(up for _, up in self._links.hear()):
             self._merge.connected()
             self._hang_up()  # a question to the process before it will never be answered
-        if self._journal_links is not None and any(not up for _, up in self._journal_links.hear()):
-            self._unheard() if self._asked_ns else self._hang_up()
+        for _, up in self._journal_links.hear() if self._journal_links is not None else ():
+            if up:
+                self._reached = True
+            elif self._reached:
+                self._unheard() if self._asked_ns else self._hang_up()
 
     def _unheard(self) -> None:
         """Nobody will answer; a late answer must not be taken for that of the next question."""

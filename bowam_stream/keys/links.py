@@ -21,28 +21,35 @@ log = logging.getLogger(__name__)
 
 _NUMBERS = itertools.count()  # a context may hold the monitors of several sockets, also of one that is just closing
 AGAIN_NS = clock.NS_PER_SECOND  # after a handshake that failed
-GIVEN_UP_NS = 2 * clock.NS_PER_SECOND  # after a loss that libzmq does not say it tries to mend
-EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CONNECT_RETRIED | FAILED
+GIVEN_UP_NS = 2 * clock.NS_PER_SECOND  # after a connection that ended, without a word of another try
+UP, DOWN, RETRIED = zmq.EVENT_HANDSHAKE_SUCCEEDED, zmq.EVENT_DISCONNECTED, zmq.EVENT_CONNECT_RETRIED
+EVENTS = UP | DOWN | RETRIED | FAILED
 
 
 class Links:
-    """The connections of one socket, seen through its monitor. Where a handshake fails, it connects again.
+    """The connections of one socket, seen through its monitor. Where libzmq gives up, it connects again.
 
-    libzmq does not: it gives a server up that refuses its key, and keeps to the server's key that it was given. But
-    keys are allowed late, and are replaced. Used by the thread that owns the socket.
+    libzmq gives a server up that refuses its key, and keeps to the server's key that it was given; but keys are allowed
+    late, and are replaced. It also forgets, without a word, an address from which came what broke the protocol (another
+    program, a part longer than MAXMSGSIZE). Used by the thread that owns the socket.
     """
 
-    def __init__(self, socket: Any, endpoints: Iterable[str], keys: Keys | None) -> None:
-        """Connect to all `endpoints`, now or as soon as somebody listens there; see `connect` for what is raised."""
+    def __init__(
+        self, socket: Any, endpoints: Iterable[str], keys: Keys | None, *, told: dict[str, str] | None = None
+    ) -> None:
+        """Connect to all `endpoints`, now or as soon as somebody listens there; see `connect` for what is raised.
+
+        `told`: what the log says already of which endpoint, where links follow each other.
+        """
         self._socket, self._keys = socket, keys
         socket.monitor(address := f"inproc://links.{next(_NUMBERS)}", EVENTS)
         self.monitor: zmq.Socket[bytes] = socket.context.socket(zmq.PAIR, socket_class=zmq.Socket)
         self.monitor.set(zmq.RCVHWM, 0)  # a full monitor stops its socket, and closing that would wait for ever
         self.monitor.connect(address)
         self._endpoints = tuple(endpoints)
-        self._told: dict[str, str] = {}
+        self.told: dict[str, str] = {} if told is None else told
         self._again_ns: dict[str, int] = {}
-        self._given_up_ns: dict[str, int] = {}  # by address, while nobody tries to connect there
+        self._lost: set[str] = set()  # those of them that may come back by themselves
         for endpoint in self._endpoints:
             connect(socket, endpoint, keys)
 
@@ -53,29 +60,20 @@ class Links:
         while self.monitor.poll(0):
             event = parse_monitor_message(self.monitor.recv_multipart(zmq.NOBLOCK))
             address = event["endpoint"].decode(errors="replace")
-            if event["event"] & FAILED:
-                self._failed(address, event["event"] == zmq.EVENT_HANDSHAKE_FAILED_AUTH, now_ns)
-            elif event["event"] == zmq.EVENT_CONNECT_RETRIED:
-                self._given_up_ns.pop(address, None)
-            else:
-                # After a part longer than MAXMSGSIZE libzmq forgets the address, and never retries.
-                self._given_up_ns[address] = now_ns + GIVEN_UP_NS
-                if event["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                    del self._given_up_ns[address]
-                heard.append((address, event["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED))
-        for address in [address for address, due_ns in self._given_up_ns.items() if due_ns <= now_ns]:
-            del self._given_up_ns[address]
-            self._again_ns.update({endpoint: now_ns for endpoint in self._endpoints if _means(endpoint, address)})
+            for endpoint in self._endpoints:
+                if _means(endpoint, address):
+                    self._note(endpoint, event["event"], now_ns)
+            if event["event"] & (UP | DOWN):
+                heard.append((address, event["event"] == UP))
         for endpoint in [endpoint for endpoint, due_ns in self._again_ns.items() if due_ns <= now_ns]:
             self._connect_again(endpoint, now_ns)
         return heard
 
     def wait_ms(self) -> int | None:
         """How soon `hear` has something to do even if nothing comes; None if never."""
-        due_ns = [*self._again_ns.values(), *self._given_up_ns.values()]
-        if not due_ns:
+        if not self._again_ns:
             return None
-        left_ns = min(due_ns) - clock.monotonic_ns()
+        left_ns = min(self._again_ns.values()) - clock.monotonic_ns()
         return max(0, left_ns // clock.NS_PER_MS + 1)
 
     def close(self) -> None:
@@ -83,11 +81,20 @@ class Links:
         self._socket.disable_monitor()
         self.monitor.close(0)
 
-    def _failed(self, address: str, refused: bool, now_ns: int) -> None:
-        for endpoint in self._endpoints:
-            if _means(endpoint, address):
-                self._again_ns.setdefault(endpoint, now_ns + AGAIN_NS)
-                self._tell(endpoint, refused)
+    def _note(self, endpoint: str, event: int, now_ns: int) -> None:
+        """When to connect again: soon where keys did not fit, and where libzmq seems to have given up."""
+        if event & FAILED:
+            self._lost.discard(endpoint)
+            self._again_ns.setdefault(endpoint, now_ns + AGAIN_NS)
+            self._tell(endpoint, event == zmq.EVENT_HANDSHAKE_FAILED_AUTH)
+        elif event == DOWN and endpoint not in self._again_ns:
+            self._lost.add(endpoint)
+            self._again_ns[endpoint] = now_ns + GIVEN_UP_NS
+        elif event == UP or (event == RETRIED and endpoint in self._lost):
+            self._lost.discard(endpoint)
+            self._again_ns.pop(endpoint, None)
+            if event == UP:
+                self.told.pop(endpoint, None)
 
     def _tell(self, endpoint: str, refused: bool) -> None:
         """Say why, once until the reason changes."""
@@ -97,12 +104,13 @@ class Links:
             why = f"does not allow our key; put {self._keys.folder}/own.key into its folder {ALLOWED}"
         else:
             why = f"has no keys, or not the one that {self._keys.folder} says"
-        if self._told.get(endpoint) != why:
-            self._told[endpoint] = why
+        if self.told.get(endpoint) != why:
+            self.told[endpoint] = why
             log.warning("%s %s; trying again", endpoint, why)
 
     def _connect_again(self, endpoint: str, now_ns: int) -> None:
         del self._again_ns[endpoint]
+        self._lost.discard(endpoint)
         with contextlib.suppress(zmq.ZMQError):  # libzmq gave it up already
             self._socket.disconnect(str(parse(endpoint)))
         try:

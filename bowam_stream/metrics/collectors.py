@@ -150,13 +150,13 @@ class _Metrics:
         """The hook for `timed`."""
         self._stage.labels(timing.stage).observe(timing.duration_ns / NS_PER_SECOND)
 
-    def refusing(self, socket: str) -> Callable[[], None]:
-        """Counts what is refused on one socket."""
-        return self._refused_messages.labels(socket).inc
-
     def handshake_refused(self, reason: str) -> None:
         """Somebody could not connect; see bowam_stream.keys."""
         self._handshakes.labels(reason).inc()
+
+    def refusing(self, socket: str) -> Callable[[], None]:
+        """Counts what is refused on one socket."""
+        return self._refused_messages.labels(socket).inc
 
     def restarted(self, reasons: Mapping[str, int]) -> None:
         """How often the supervisor has started this process again, by reason."""

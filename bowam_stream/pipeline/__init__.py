@@ -6,6 +6,12 @@ supervisor.py   starts both, watches them, ends them in order
 replaying.py    one recording through both, lossless                          (`bowam replay`, `bowam demo`)
 living.py       one camera through both, for as long as it lasts              (`bowam live`)
 tap.py          listens to the event topic meanwhile, for the terminal
+tally.py        the capture's books: what became of every decoded frame
+stream.py       one open stream of a worker
+recognising.py  the network beside the spotter, for live use
+auditing.py     proof that running processes keep their promises
+folder.py       the private folder of a run
+notify.py       how a process says that it lives, to systemd or to our supervisor
 summary.py      what a worker leaves of a recording when it is over
 arguments.py    command lines without passwords
 stop.py         when a process should end

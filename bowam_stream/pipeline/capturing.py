@@ -8,7 +8,7 @@ import hashlib
 import logging
 import secrets
 import threading
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -25,59 +25,13 @@ from bowam_stream.messages import EndOfStream, Frame, Hello, Moment
 from bowam_stream.metrics import CaptureMetrics, Heartbeat, MetricsServer, timed
 from bowam_stream.pipeline.notify import Notifier
 from bowam_stream.pipeline.stop import StopFlag, restarts
+from bowam_stream.pipeline.tally import Tally
 from bowam_stream.transport import Cancelled, FrameSender, Rewind, open_sender
 
 log = logging.getLogger(__name__)
 
 GRAB_TIMEOUT_S = 0.2  # how soon a camera without frames notices that it should end
 HEARTBEAT_LIMIT_S = 10.0  # a capture that takes longer for one frame of a camera hangs
-
-
-class Tally:
-    """Where the frames of one session went, exactly; the metrics hear it as well. Several threads tell it.
-
-    captured = published + dropped, once `settle` has been called.
-    """
-
-    def __init__(self, camera: str, metrics: CaptureMetrics) -> None:
-        self._camera = camera
-        self._metrics = metrics
-        self._lock = threading.Lock()
-        self._captured = self._published = 0
-        self._dropped: Counter[str] = Counter()
-
-    def captured(self, moment: Moment) -> None:
-        """A frame was decoded. Numbers that its source passed over were frames that could not be used."""
-        with self._lock:
-            passed = moment.frame - self._captured
-            self._captured += 1 + passed
-        self._metrics.captured(self._camera, moment.t_ns, passed + 1)
-        if passed:
-            self.dropped("decode", "skipped", passed)
-
-    def published(self) -> None:
-        """A frame was handed to the transport."""
-        with self._lock:
-            self._published += 1
-        self._metrics.published(self._camera)
-
-    def dropped(self, stage: str, reason: str, count: int = 1) -> None:
-        """`count` frames will never go out."""
-        with self._lock:
-            self._dropped[f"{stage}/{reason}"] += count
-        self._metrics.dropped(self._camera, stage, reason, count)
-
-    def settle(self) -> None:
-        """The session is over: what was on its way between two stages is dropped."""
-        with self._lock:
-            left = self._captured - self._published - self._dropped.total()
-        if left > 0:
-            self.dropped("align", "stopped", left)
-
-    def books(self) -> tuple[int, dict[str, int]]:
-        """Frames captured, and those dropped by stage/reason."""
-        with self._lock:
-            return self._captured, dict(sorted(self._dropped.items()))
 
 
 class Session:

@@ -1,7 +1,6 @@
 """The worker process: frames socket -> spotter -> network -> journal -> event topic."""
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,10 +20,9 @@ from bowam_stream.metrics import Heartbeat, MetricsServer, WorkerMetrics, timed
 from bowam_stream.pipeline.notify import Notifier
 from bowam_stream.pipeline.recognising import EngineBuilds, Recognised, RecognitionThread, Waiting
 from bowam_stream.pipeline.stop import StopFlag, restarts
+from bowam_stream.pipeline.stream import Stream
 from bowam_stream.pipeline.summary import RunSummary, write_summary
-from bowam_stream.pipeline.tap import Status
 from bowam_stream.report import Recorder
-from bowam_stream.spotting import Spotter
 from bowam_stream.transport import FrameReceiver, Message, open_receiver
 from bowam_stream.transport.interface import ABSENT, NOTHING_SKIPPED, STAGE, Skipped
 from bowam_stream.worker import Recogniser
@@ -35,66 +33,9 @@ STATUS_EVERY_NS = clock.NS_PER_SECOND // 5
 RECEIVE_TIMEOUT_S = 0.1  # how soon a worker without frames notices that it should end
 KEEP_EVERY_NS = clock.NS_PER_SECOND  # how often the journal is told where the frames went
 LAST_NS = clock.NS_PER_SECOND  # a camera goes on sending to a worker that was told to stop
-RATE_FRAMES = 64  # over how many of the last frames the rate of a status is measured
 COLLECT_TIMEOUT_S = 0.002  # the same while the network is at work: its answer must not wait for a frame
 HEARTBEAT_LIMIT_S = 10.0  # a worker that takes longer for one turn of its loop hangs
 RECORD_FOLDER = "record"
-
-
-class Stream:
-    """One open stream of one camera: its spotter, and what is told about it."""
-
-    def __init__(self, hello: Hello, config: Config, recorder: Recorder | None, account: SessionAccount) -> None:
-        self.hello = hello
-        self.account = account
-        self.spotter = Spotter(config.spotting, hello)
-        self.recorder = recorder
-        self.frames = 0
-        self.frames_with_face = 0
-        self.tracks: set[int] = set()
-        self.first_ns: int | None = None
-        self.last: AlignedFrame | None = None
-        self.unkept = True  # the journal does not have the account as it stands
-        self._times_ns: deque[int] = deque(maxlen=RATE_FRAMES)
-
-    def push(self, frame: AlignedFrame) -> list[Candidate]:
-        """Spot one frame."""
-        candidates = self.spotter.push(frame)
-        self.frames += 1
-        self.frames_with_face += bool(frame.faces)
-        self.tracks.update(face.track for face in frame.faces)
-        if self.first_ns is None:
-            self.first_ns = frame.moment.t_ns
-        self.last = frame
-        self._times_ns.append(frame.moment.t_ns)
-        if self.recorder:
-            self.recorder.frame(frame, self.spotter.trace)
-        return candidates
-
-    @property
-    def duration_ns(self) -> int:
-        """Media time from the first frame to the last."""
-        return 0 if self.last is None or self.first_ns is None else self.last.moment.t_ns - self.first_ns
-
-    def status(self, *, dropped: int, ended: bool = False) -> Status:
-        """What the status topic says."""
-        times_ns = self._times_ns
-        span_ns = times_ns[-1] - times_ns[0] if times_ns else 0
-        last = self.last
-        return Status(
-            camera=self.hello.camera,
-            session=self.hello.session,
-            source=self.hello.source,
-            frames=self.frames,
-            frames_with_face=self.frames_with_face,
-            frames_expected=self.hello.frames,
-            faces=len(last.faces) if last else 0,
-            effective_hz=(len(times_ns) - 1) * clock.NS_PER_SECOND / span_ns if span_ns else 0.0,
-            dropped=dropped,
-            t_ns=last.moment.t_ns if last else 0,
-            ended=ended,
-            quality=self.hello.quality,
-        )
 
 
 class Worker:

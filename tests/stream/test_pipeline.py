@@ -16,7 +16,7 @@ from bowam_stream.errors import ConfigError, SourceError
 from bowam_stream.events import EventLedger, Journal
 from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Event, Hello, Model, Moment, Triple
 from bowam_stream.metrics import Heartbeat, WorkerMetrics
-from bowam_stream.pipeline import replaying, working
+from bowam_stream.pipeline import replaying, stream, working
 from bowam_stream.pipeline.notify import Notifier
 from bowam_stream.pipeline.stop import StopFlag
 from bowam_stream.pipeline.summary import read_summary
@@ -117,7 +117,7 @@ def predictor() -> FakePredictor:
 
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, heard: Heard, predictor: FakePredictor):
-    monkeypatch.setattr(working, "Spotter", FakeSpotter)
+    monkeypatch.setattr(stream, "Spotter", FakeSpotter)
     with Journal(tmp_path / "journal.sqlite") as journal:
         yield working.Worker(
             Config(),

@@ -14,7 +14,7 @@ from bowam_stream.config import Config
 from bowam_stream.events import EventLedger, Journal
 from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Event, Hello, Moment, Triple
 from bowam_stream.metrics import Heartbeat, WorkerMetrics
-from bowam_stream.pipeline import recognising, working
+from bowam_stream.pipeline import recognising, stream, working
 from bowam_stream.pipeline.notify import Notifier
 from bowam_stream.pipeline.recognising import EngineBuilds, RecognitionThread, Waiting
 from bowam_stream.pipeline.stop import StopFlag
@@ -108,7 +108,7 @@ def heard() -> Heard:
 
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, heard: Heard, predictor: SlowPredictor):
-    monkeypatch.setattr(working, "Spotter", Spotter)
+    monkeypatch.setattr(stream, "Spotter", Spotter)
     metrics = WorkerMetrics(labels=predictor.labels)
     recogniser = Recogniser(predictor)  # type: ignore[arg-type]
     with Journal(tmp_path / "journal.sqlite") as journal, RecognitionThread(recogniser, metrics) as recognition:

@@ -23,6 +23,7 @@ class Entry(msgspec.Struct):
     at_s: float  # since the campaign began
     back_s: float | None
     ready_s: float | None
+    faults: int
     lost: int
     doubled: int
     problems: list[str]
@@ -43,10 +44,10 @@ class Campaign:
         place = self._place
         assert place is not None
         log_from = place.log.stat().st_size
-        entry = Entry(fault.name, "", time.monotonic() - self._start_s, None, None, 0, 0, [])
+        entry = Entry(fault.name, "", time.monotonic() - self._start_s, None, None, 1, 0, 0, [])
         self.entries.append(entry)
         try:
-            entry.victim, entry.back_s, entry.ready_s = fault.inject(place, self._rng)
+            entry.victim, entry.back_s, entry.ready_s, entry.faults = fault.inject(place, self._rng)
         except Exception as error:  # whatever it is, it belongs into the table, and the campaign goes on
             where = traceback.extract_tb(error.__traceback__)[-1]
             entry.problems.append(f"{type(error).__name__} in {where.name}: {error}")
@@ -57,6 +58,11 @@ class Campaign:
         self._lost, self._doubled = verdict.lost, verdict.doubled
         return entry
 
+    @property
+    def faults(self) -> int:
+        """How many were injected."""
+        return sum(entry.faults for entry in self.entries)
+
     def rows(self) -> list[dict[str, object]]:
         """By kind: how many, how they recovered, what was lost."""
         kinds: dict[str, list[Entry]] = defaultdict(list)
@@ -65,7 +71,7 @@ class Campaign:
         return [
             {
                 "kind": kind,
-                "count": len(entries),
+                "count": sum(entry.faults for entry in entries),
                 "back_s": summary([entry.back_s for entry in entries]),
                 "ready_s": summary([entry.ready_s for entry in entries]),
                 "lost": sum(entry.lost for entry in entries),
@@ -88,7 +94,7 @@ class Campaign:
                 f"{row['kind']:22} {row['count']:5}  {back:>16}  {ready:>16}  {row['lost']:4} {row['doubled']:7} "
                 f"{row['problems']:5}"
             )
-        total = (len(self.entries), sum(e.lost for e in self.entries), sum(e.doubled for e in self.entries))
+        total = (self.faults, sum(e.lost for e in self.entries), sum(e.doubled for e in self.entries))
         lines.append(f"{'all':22} {total[0]:5}  {'':16}  {'':16}  {total[1]:4} {total[2]:7}")
         return "\n".join(lines)
 

@@ -33,6 +33,7 @@ class Outcome(NamedTuple):
     victim: str
     back_s: float | None = None  # from a death to the new process
     ready_s: float | None = None  # until all was as before
+    faults: int = 1  # how many at once
 
 
 class Fault(NamedTuple):
@@ -101,13 +102,39 @@ def kill_supervisor(place: Place, rng: random.Random) -> Outcome:
     return _killed(place, SUPERVISOR)
 
 
+def kill_several(place: Place, rng: random.Random) -> Outcome:
+    """Two to five processes within half a second: captures, the worker, subscribers."""
+    names = [name for name in (WORKER, *place.cameras) if place.may_crash(name, most=3)]
+    victims = rng.sample(names, min(len(names), rng.randint(1, 3)))
+    listeners = rng.sample(place.listeners, rng.randint(1, min(2, len(place.listeners))))
+    deaths = []
+    for name in victims:
+        deaths.append(place.kill(name))
+        time.sleep(rng.uniform(0, 0.2))
+    for listener in listeners:
+        listener.kill()
+    heads = read_books(place.journal).heads
+    for listener in listeners:
+        listener.start()
+    times = [place.back(death) for death in deaths]
+    for death in deaths:
+        _counted(place, death.name, "signal")
+    for listener in listeners:
+        place.wait(lambda listener=listener: place.knows(listener, heads), "it does not catch up")
+    # Only the first that was waited for shows when it came back; the others were back by then.
+    back_s, ready_s = times[0] if times else (None, None)
+    return Outcome(
+        "+".join([*victims, *(one.name for one in listeners)]), back_s, ready_s, len(victims) + len(listeners)
+    )
+
+
 def kill_subscriber(place: Place, rng: random.Random) -> Outcome:
     listener = rng.choice(place.listeners)
     listener.kill()
     time.sleep(rng.uniform(0, 2))
     heads = read_books(place.journal).heads
     listener.start()
-    return Outcome(listener.name, None, place.wait(lambda: place._knows(listener, heads), "it does not catch up"))
+    return Outcome(listener.name, None, place.wait(lambda: place.knows(listener, heads), "it does not catch up"))
 
 
 def stop_capture(place: Place, rng: random.Random) -> Outcome:
@@ -149,7 +176,7 @@ def stop_subscriber(place: Place, rng: random.Random) -> Outcome:
         time.sleep(rng.uniform(1, 6))
         place.wait(lambda: all(place.received()[name] > count for name, count in before.items()), "it holds others up")
         heads = read_books(place.journal).heads
-    return Outcome(listener.name, None, place.wait(lambda: place._knows(listener, heads), "it does not catch up"))
+    return Outcome(listener.name, None, place.wait(lambda: place.knows(listener, heads), "it does not catch up"))
 
 
 def crowd(place: Place, rng: random.Random) -> Outcome:
@@ -489,6 +516,7 @@ KINDS = (
     Fault("kill_capture", kill_capture, ("camera",), (ENDED,), weight=3),
     Fault("kill_worker", kill_worker, (WORKER,), (ENDED,), weight=3),
     Fault("kill_supervisor", kill_supervisor, weight=0.7),
+    Fault("kill_several", kill_several, weight=6),
     Fault("kill_subscriber", kill_subscriber, weight=3),
     Fault("stop_capture", stop_capture, weight=2),
     Fault("stop_worker", stop_worker, weight=2),
@@ -497,14 +525,14 @@ KINDS = (
     Fault("hang", hang, ("camera", WORKER), ("has been silent for",), weight=0.15),
     Fault("crowd", crowd, weight=0.4),
     Fault("port_taken", port_taken_between_crash_and_restart, ("camera", WORKER), (ENDED,)),
-    Fault("second_worker", second_worker, weight=0.5),
+    Fault("second_worker", second_worker, weight=0.3),
     Fault("second_capture", second_capture, weight=0.5),
     Fault("same_name", same_name, (), ("refused a second capture",), weight=0.5),
     Fault("journal_full", journal_full, (), ("disk is full",), no_disk),
     Fault("journal_refuses", journal_refuses, (), ("disk",)),
     Fault("journal_stalls", journal_stalls, (), (), no_disk),
     Fault("journal_read_only", journal_read_only, (WORKER,), (READ_ONLY,), no_disk),
-    Fault("journal_damaged", journal_damaged),
+    Fault("journal_damaged", journal_damaged, weight=0.3),
     Fault("clock_set", clock_set),
     Fault("rtsp_dies", rtsp_dies, (), ("connection lost",), no_rtsp),
     Fault("rtsp_dies_twice", rtsp_dies_while_the_capture_restarts, ("camera",), (ENDED,), no_rtsp),

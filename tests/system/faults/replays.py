@@ -109,10 +109,10 @@ def kill_replay(place: Place, rng: random.Random) -> Outcome:
 
 
 REPLAY_KINDS = (
-    Fault("replay_kill_capture", _crash("capture"), weight=0.12),
-    Fault("replay_kill_worker", _crash("worker"), weight=0.12),
-    Fault("replay_kill_supervisor", kill_replay, weight=0.12),
-    Fault("replay_stop_capture", _stop("capture"), weight=0.12),
-    Fault("replay_stop_worker", _stop("worker"), weight=0.12),
-    Fault("replay_stop_supervisor", _stop("replay"), weight=0.12),
+    Fault("replay_kill_capture", _crash("capture"), weight=0.05),
+    Fault("replay_kill_worker", _crash("worker"), weight=0.05),
+    Fault("replay_kill_supervisor", kill_replay, weight=0.05),
+    Fault("replay_stop_capture", _stop("capture"), weight=0.05),
+    Fault("replay_stop_worker", _stop("worker"), weight=0.05),
+    Fault("replay_stop_supervisor", _stop("replay"), weight=0.05),
 )
