@@ -13,7 +13,7 @@ from tests.system.test_media import UNREADABLE
 
 pytestmark = [pytest.mark.system, pytest.mark.media, pytest.mark.slow]
 
-PLAY_S = 12.0  # then it is asked to end: most of them are shorter
+PLAY_S = 8.0  # then it is asked to end: most of them are shorter
 AT_ONCE = 3
 
 
@@ -24,6 +24,7 @@ def play(video: Path, number: int, endpoint: str) -> tuple[str, int, str]:
         [*BOWAM, "capture", "--as-live", *options, str(video)], stderr=subprocess.PIPE, text=True
     )
     try:
+        wait_for(lambda: Path(endpoint.removeprefix("ipc://")).exists() or process.poll() is not None, 60)
         process.wait(60 if video.name in UNREADABLE else PLAY_S)
     except subprocess.TimeoutExpired:
         process.terminate()
