@@ -306,7 +306,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Any], str]:
         with path.open("rb") as file:
             if file.read(4).startswith(PICKLES):
                 raise WeightsError(
-                    f"{path} is a PyTorch or pickle file, which can run code when it is opened: convert it to safetensors"
+                    f"{path} is a PyTorch or pickle file, which can run code when opened: convert it to safetensors"
                 )
             file.seek(0)
             digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -83,13 +83,15 @@ class Field:
     def start(self, name: str, *arguments: object, keep_output: bool = False) -> "subprocess.Popen[bytes]":
         """`bowam name ...`; its log goes to a file."""
         log = (self.folder / f"{name}.log").open("wb")
+        output = (self.folder / f"{name}.out" if keep_output else Path("/dev/null")).open("wb")
         process = subprocess.Popen(
             [*BOWAM, *map(str, arguments)],
-            stdout=(self.folder / f"{name}.out").open("wb") if keep_output else subprocess.DEVNULL,
+            stdout=output,
             stderr=log,
             env=os.environ | {"OMP_NUM_THREADS": "1"},
         )
         log.close()
+        output.close()
         self.processes[name] = process
         return process
 
