@@ -124,7 +124,8 @@ class NetworkCamera(Camera):
                 timeout=(self._settings.open_timeout_s, self._settings.read_timeout_s),
             )
         except (av.error.FFmpegError, OSError) as error:
-            raise SourceError(f"{self.name}: can't connect ({error.strerror}); check address and camera") from None
+            why = _why(error, self._settings.open_timeout_s)
+            raise SourceError(f"{self.name}: can't connect ({why}); check address and camera") from None
         with container:
             if not container.streams.video:
                 raise SourceError(f"{self.name}: sends no video")
@@ -136,14 +137,21 @@ class NetworkCamera(Camera):
                 try:
                     packet = next(packets)
                 except (StopIteration, av.error.FFmpegError, OSError) as error:
-                    reason = getattr(error, "strerror", None) or "end of stream"
-                    raise SourceError(f"{self.name}: connection lost ({reason})") from None
+                    why = _why(error, self._settings.read_timeout_s)
+                    raise SourceError(f"{self.name}: connection lost ({why})") from None
                 try:
                     pictures = packet.decode()
                 except av.error.FFmpegError:
                     continue  # a damaged packet: the next key frame mends it
                 for picture in pictures:
                     yield to_image(picture, stream.sample_aspect_ratio), None
+
+
+def _why(error: BaseException, timeout_s: float) -> str:
+    """The reason in few words; libav calls our own time limit an exit."""
+    if type(error).__name__ == "ExitError":
+        return f"no answer within {timeout_s:g} s"
+    return getattr(error, "strerror", None) or "end of stream"
 
 
 def _wide(shape: tuple[int, ...]) -> str:
