@@ -29,7 +29,7 @@ class TransportSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     patience_ms: AtLeastOne = 60_000  # how long to wait for a silent peer: a worker starts, warms up, or infers
 
     max_message_bytes: AtLeastOne = 1 << 20  # of one part of a message; a longer one closes the connection
-    heartbeat_ms: AtLeastOne = 1000  # how often a sender that waits for its worker looks whether it is still there
-    heartbeat_timeout_ms: AtLeastOne = 3000  # a machine that does not answer for so long is gone
+    heartbeat_ms: AtLeastOne = 1000  # recordings: how often each end looks whether the other is still there
+    heartbeat_timeout_ms: AtLeastOne = 3000  # a machine that does not answer for so long is gone; recordings: a process
     reconnect_ms: AtLeastOne = 100  # first wait before connecting again; doubles up to the last
     reconnect_max_ms: AtLeastOne = 2000

@@ -21,4 +21,10 @@ def new_socket(context: zmq.Context[Socket], kind: int, settings: TransportSetti
     ):
         socket.setsockopt(option, value)
     notice_loss(socket, settings.heartbeat_timeout_ms)
+    if kind in (zmq.ROUTER, zmq.DEALER):
+        # A stopped process shows by heartbeats only. Credits keep these queues short, so that they are safe here: see
+        # `notice_loss` for where they are not.
+        socket.setsockopt(zmq.HEARTBEAT_IVL, settings.heartbeat_ms)
+        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, settings.heartbeat_timeout_ms)
+        socket.setsockopt(zmq.HEARTBEAT_TTL, settings.heartbeat_timeout_ms)
     return socket
