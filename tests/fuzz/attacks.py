@@ -421,7 +421,9 @@ def subscriber(field: Field, messages: int, seed: int) -> None:
 
         field.until(lambda: answer(timeout_ms=100) or topic.poll(0), "the subscriber comes")
         field.watch("subscribe", 0)
-        valid = [seeds.topic_event(3), seeds.topic_status(3), seeds.topic_event(1, camera="cam1", journal="evil")]
+        # None in the name of the honest journal: whoever has no keys and knows it could tell events of its own.
+        evil = [seeds.topic_event(3, journal="evil"), seeds.topic_status(3, journal="evil")]
+        valid = [*evil, seeds.topic_event(1, camera="cam1", journal="evil")]
         for message in damaged(valid, messages, random):
             if not message[0].startswith((b"event/v1/", b"status/v1/")):
                 message[0] = random.choice((b"event/v1/", b"status/v1/")) + message[0]
