@@ -38,6 +38,7 @@ def live(
     insecure: Insecure = False,
 ) -> None:
     """Watch a camera until Ctrl-C. Others may subscribe to the events and scrape the metrics meanwhile."""
+    from bowam_stream.capture import is_camera, open_source
     from bowam_stream.cli.notice import give_notice
     from bowam_stream.cli.panel import Panel
     from bowam_stream.cli.terminal import out
@@ -53,6 +54,8 @@ def live(
     settings = replaced(settings, "events", journal=journal, insecure=insecure or None)
     settings = replaced(settings, "metrics", insecure=insecure or None)
     settings = replaced(settings, "keys", folder=keys)
+    if is_camera(source):
+        open_source(source, settings.source)  # one that is not plugged in is said before anything else
     give_notice(settings.source.consent)
     out().print(
         f"events at {settings.events.endpoint}, journal in {settings.events.journal}, metrics at "

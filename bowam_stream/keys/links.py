@@ -127,6 +127,8 @@ def _means(endpoint: str, address: str) -> bool:
         return False
     if ours.host == theirs.host:
         return True
-    with contextlib.suppress(OSError):
+    if ours.scheme != "tcp":
+        return False
+    with contextlib.suppress(OSError, UnicodeError):  # no such name
         return theirs.host in {found[4][0] for found in socketlib.getaddrinfo(ours.host, ours.port)}
     return False

@@ -23,6 +23,7 @@ from bowam_stream.events import EventLedger, EventPublisher, Journal, ReplaySock
 from bowam_stream.events.asynchronous import subscribe_async
 from bowam_stream.keys import Keys, KeySettings, bind, connect, open_keys, write_pair
 from bowam_stream.keys.files import read_certificate, read_pair
+from bowam_stream.keys.links import _means
 from bowam_stream.messages import AlignedFrame, EndOfStream, Hello, Moment
 from bowam_stream.metrics import CaptureMetrics, MetricsServer, WorkerMetrics
 from bowam_stream.pipeline.tap import Tap
@@ -531,3 +532,20 @@ def test_inproc_and_sockets_without_keys_go_on_as_before() -> None:
         connect(two, "inproc://x")
         two.send(b"hello")
         assert one.poll(1000)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "address", "same"),
+    [
+        ("tcp://127.0.0.1:5555", "tcp://127.0.0.1:5555", True),
+        ("tcp://localhost:5555", "tcp://127.0.0.1:5555", True),
+        ("tcp://localhost:5555", "tcp://127.0.0.1:5556", False),
+        ("tcp://no-such-host.invalid:5555", "tcp://127.0.0.1:5555", False),
+        ("ipc:///tmp/a", "ipc:///tmp/a", True),
+        (f"ipc:///tmp/{'long/' * 14}frames1", f"ipc:///tmp/{'long/' * 14}frames2", False),
+        ("ipc:///tmp/a", "tcp://127.0.0.1:5555", False),
+    ],
+)
+def test_a_monitor_says_an_address_where_we_said_a_name(endpoint, address, same):
+    """Paths are no host names, and too long for one."""
+    assert _means(endpoint, address) is same

@@ -46,7 +46,7 @@ def test_no_video_played_as_a_camera_disturbs_the_worker(start: Callable, media:
         lines = [line for line in errors.splitlines() if line.startswith("bowam: ")]
         assert "Traceback" not in errors, errors
         assert (status, len(lines)) == ((1, 1) if name in UNREADABLE else (0, 0)), f"{name}: {status} {errors}"
-    assert worker.poll() is None
+    assert worker.poll() is None, worker.communicate()[1]
     worker.terminate()
     assert worker.wait(timeout=30) == 0, worker.communicate()[1]
     books = read_books(journal)
