@@ -77,6 +77,7 @@ _STEPS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (camera, session)
         ) STRICT, WITHOUT ROWID
         """,
+        "CREATE INDEX going_on ON sessions (camera) WHERE ended IS NULL",
     ),
 )
 VERSION = len(_STEPS)
@@ -330,14 +331,17 @@ class Journal:
             ],
         )
 
-    def accounts(self, *, camera: str | None = None, session: str | None = None) -> list[SessionAccount]:
-        """The books of all sessions, or of some; in the order in which they were last written."""
+    def accounts(
+        self, *, camera: str | None = None, session: str | None = None, going_on: bool = False
+    ) -> list[SessionAccount]:
+        """The books of all sessions, or of some (`going_on`: without an end), in the order in which they were kept."""
         with explained(self.path):
             if self._version() < 2:
                 return []
             rows = self._db.execute(
                 "SELECT camera, session, source, lossless, captured, published, spotted, dropped, ended FROM sessions"
-                " WHERE (?1 IS NULL OR camera = ?1) AND (?2 IS NULL OR session = ?2) ORDER BY seen_utc_ns",
+                " WHERE (?1 IS NULL OR camera = ?1) AND (?2 IS NULL OR session = ?2)"
+                f"{' AND ended IS NULL' if going_on else ''} ORDER BY seen_utc_ns",
                 (camera, session),
             )
             return [

@@ -71,18 +71,22 @@ class EventLedger:
 
         Recordings are left alone: they are fed again. So are cameras that another worker holds.
         """
-        recordings = {account.session for account in self._journal.accounts() if account.lossless}
+
+        def recorded(event: Event) -> bool:
+            books = self._journal.accounts(camera=event.camera, session=event.session)
+            return any(account.lossless for account in books)
+
         published: list[Event] = []
         for camera in self._journal.heads():
             left = [*self._journal.unpublished(camera), *self._journal.open_provisionals(camera)]
-            if not any(event.session not in recordings for event in left):
+            if all(map(recorded, left)):
                 continue
             try:
                 self._journal.claim(camera)
             except JournalError as error:
                 log.info("%s", error)
                 continue
-            published += self._open(camera, lambda event: event.session in recordings)
+            published += self._open(camera, recorded)
             self._journal.release(camera)
         return published
 
@@ -153,7 +157,7 @@ class EventLedger:
 
     def close_accounts(self, camera: str, *, but: str) -> None:
         """Close the books of other sessions of `camera`, whose end nobody heard. Raises JournalError."""
-        left = [a for a in self._journal.accounts(camera=camera) if a.ended is None and a.session != but]
+        left = [a for a in self._journal.accounts(camera=camera, going_on=True) if a.session != but]
         for account in left:
             account.ended = "interrupted"
         self.keep(left)
