@@ -30,6 +30,7 @@ from bowam_stream.transport import Cancelled, FrameSender, Rewind, open_sender
 
 log = logging.getLogger(__name__)
 
+LOOK_S = 1.0  # how often a recording that waits for the time of a frame looks up
 GRAB_TIMEOUT_S = 0.2  # how soon a camera without frames notices that it should end
 HEARTBEAT_LIMIT_S = 10.0  # a capture that takes longer for one frame of a camera hangs
 
@@ -219,14 +220,23 @@ class Capture:
         start_ns: int | None = None
         for frame in frames:
             if pacer is not None:
-                wait_ns = pacer.wait_ns(frame.moment.t_ns, clock.monotonic_ns())
-                self._stop.wait(wait_ns / clock.NS_PER_SECOND)
+                self._wait(pacer.wait_ns(frame.moment.t_ns, clock.monotonic_ns()))
             if self._stop:
                 return
             if start_ns is None:  # only now: loading the models takes longer than an event may
                 start_ns = clock.monotonic_ns() - frame.moment.t_ns
             tally.captured(frame.moment)
             yield frame if self._lossless else _as_live(frame, start_ns)
+
+    def _wait(self, wait_ns: int) -> None:
+        """Until the time of a frame has come. A recording that plays a camera says meanwhile that it lives."""
+        left_s = wait_ns / clock.NS_PER_SECOND
+        while True:
+            if not self._lossless:
+                self._notifier.beat()
+            if self._stop.wait(min(left_s, LOOK_S)) or left_s <= LOOK_S:
+                return
+            left_s -= LOOK_S
 
     def _decoded(self) -> Generator[Frame, None, None]:
         """The frames of the source, with the time that each took."""

@@ -293,3 +293,19 @@ def test_a_connection_ends_before_the_first_frame_of_the_next() -> None:
     second = capturing.Connection(grabbed[2], lambda: next(following, None))
     assert [frame.moment.frame for frame in second.frames()] == [0, 1]
     assert second.next is None
+
+
+@pytest.mark.parametrize("lossless", [False, True])
+def test_a_recording_that_plays_a_camera_says_that_it_lives_also_while_nothing_happens_in_it(
+    monkeypatch: pytest.MonkeyPatch, lossless: bool
+) -> None:
+    """A pause of ten seconds is no hang. One that waits for its worker says nothing, and is not timed."""
+    beats: list[float] = []
+    played = capture(Source(), Sent(), StopFlag(), lossless=lossless)
+    monkeypatch.setattr(Notifier, "beat", lambda self: beats.append(1.0))
+    waits: list[float] = []
+    monkeypatch.setattr(StopFlag, "wait", lambda self, seconds: waits.append(seconds) or False)
+    played._wait(10 * clock.NS_PER_SECOND)
+    assert sum(waits) == 10.0
+    assert max(waits) <= 1.0
+    assert len(beats) == (0 if lossless else len(waits))
