@@ -26,12 +26,13 @@ from bowam_stream import clock
 from bowam_stream.errors import JournalError, TransportError
 from bowam_stream.events.accounts import SessionAccount
 from bowam_stream.events.claims import Claims
-from bowam_stream.events.schema import from_json, to_json
-from bowam_stream.messages import Delivery, Event
+from bowam_stream.events.schema import DECIMALS, from_json, to_json
+from bowam_stream.messages import Event
 
 APPLICATION_ID = int.from_bytes(b"BWAM", "big")
 BUSY_TIMEOUT_S = 5.0  # how long a writer waits for another worker that writes to the same journal
 PAGE_EVENTS = 256  # read in one go
+_UNDELIVERED = b'"delivery":null'
 
 # What each version added: a new file takes every step, an older one those that it lacks.
 _STEPS: tuple[tuple[str, ...], ...] = (
@@ -124,11 +125,19 @@ def _uri(path: Path, readonly: bool) -> str:
 
 def _stored(content: bytes, published_utc_ns: int | None, latency_ms: float | None) -> Event:
     """The event of a row, with its delivery once it was published."""
-    event = from_json(content)
+    return from_json(_record(content, published_utc_ns, latency_ms))
+
+
+def _record(content: bytes, published_utc_ns: int | None, latency_ms: float | None) -> bytes:
+    """The same as it was sent. In JSON a quote inside a text has a backslash, so that the key stands there once."""
     if published_utc_ns is None:
-        return event
-    delivery = Delivery(published_utc_ns=published_utc_ns, latency_ms=latency_ms)
-    return msgspec.structs.replace(event, delivery=delivery)
+        return content
+    before, key, after = content.partition(_UNDELIVERED)
+    if not key:
+        raise TransportError("the row is no event")
+    latency = None if latency_ms is None else round(latency_ms, DECIMALS)
+    delivery = msgspec.json.encode({"latency_ms": latency, "published_utc_ns": published_utc_ns})
+    return before + _UNDELIVERED.replace(b"null", delivery) + after
 
 
 def _bounded(count: int) -> int:
@@ -139,7 +148,7 @@ def _bounded(count: int) -> int:
 class Page(msgspec.Struct, frozen=True, kw_only=True):
     """Some events after a cursor, and where every camera stood at the same moment."""
 
-    events: tuple[Event, ...]
+    records: tuple[bytes, ...]  # each an event, JSON, as it was published
     heads: dict[str, int]  # last seq of each camera
     purged: dict[str, int]  # last seq of each camera that was purged
     complete: bool  # nothing more follows
@@ -390,17 +399,16 @@ class Journal:
 
         A camera that `since` does not name starts from its first event; `cameras` leaves out all others.
         """
-        events: list[Event] = []
+        records: list[bytes] = []
         with self._transaction("DEFERRED"):
             heads, purged = self.heads(), self.purged()
             wanted = sorted(heads.keys() & set(cameras)) if cameras is not None else sorted(heads)
             behind = [camera for camera in wanted if heads[camera] > since.get(camera, 0)]
             for camera in behind:
-                room = limit - len(events) + 1  # one more than asked for tells whether anything follows
-                events += self._select(
-                    "WHERE camera = ? AND seq > ? ORDER BY seq LIMIT ?", camera, since.get(camera, 0), room
-                )
-        return Page(events=tuple(events[:limit]), heads=heads, purged=purged, complete=len(events) <= limit)
+                room = limit - len(records) + 1  # one more than asked for tells whether anything follows
+                clause = "WHERE camera = ? AND seq > ? ORDER BY seq LIMIT ?"
+                records += [_record(*row) for row in self._rows(clause, camera, since.get(camera, 0), room)]
+        return Page(records=tuple(records[:limit]), heads=heads, purged=purged, complete=len(records) <= limit)
 
     def since(self, since: Mapping[str, int] | None = None, *, cameras: Iterable[str] | None = None) -> Iterator[Event]:
         """All events after the cursor `since`, camera by camera, in order of seq; memory stays bounded.
@@ -413,14 +421,18 @@ class Journal:
         while not complete:
             page = self.page(cursor, cameras=wanted)
             complete = page.complete
-            for event in page.events:
+            for record in page.records:
+                with explained(self.path):
+                    event = from_json(record)
                 cursor[event.camera] = event.seq
                 yield event
 
     def _select(self, clause: str, *values: object) -> list[Event]:
         with explained(self.path):
-            rows = self._db.execute(f"SELECT content, published_utc_ns, latency_ms FROM events {clause}", values)
-            return [_stored(*row) for row in rows]
+            return [_stored(*row) for row in self._rows(clause, *values)]
+
+    def _rows(self, clause: str, *values: object) -> sqlite3.Cursor:
+        return self._db.execute(f"SELECT content, published_utc_ns, latency_ms FROM events {clause}", values)
 
     def close(self) -> None:
         """Release the file and the claims."""

@@ -17,7 +17,6 @@ from bowam_stream.addresses import notice_loss
 from bowam_stream.bounds import HANDSHAKE_MS, Refused, nobody_counts, receive_parts
 from bowam_stream.errors import JournalError, TransportError
 from bowam_stream.events.journal import Journal
-from bowam_stream.events.schema import to_json
 from bowam_stream.events.wire import (
     GONE_MS,
     MAX_REQUEST_BYTES,
@@ -38,7 +37,7 @@ def answer(journal: Journal, request: Request) -> list[bytes]:
     """The parts of one page."""
     page = journal.page(request.since, cameras=request.cameras, limit=request.credit)
     header = PageHeader(journal=journal.name, heads=page.heads, purged=page.purged, complete=page.complete)
-    return [msgspec.json.encode(header), *map(to_json, page.events)]
+    return [msgspec.json.encode(header), *page.records]
 
 
 class ReplaySocket:

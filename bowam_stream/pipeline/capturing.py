@@ -219,12 +219,13 @@ class Capture:
         """The frames of a recording, none too early, until told to stop; dated now if they play a camera's."""
         start_ns: int | None = None
         for frame in frames:
-            if pacer is not None:
-                self._wait(pacer.wait_ns(frame.moment.t_ns, clock.monotonic_ns()))
+            now_ns = clock.monotonic_ns()
+            if start_ns is None:  # only now: loading the models takes longer than an event may
+                start_ns = now_ns - frame.moment.t_ns
+            if pacer is not None:  # from the same moment, or frames would be dated in the future
+                self._wait(pacer.wait_ns(frame.moment.t_ns, now_ns))
             if self._stop:
                 return
-            if start_ns is None:  # only now: loading the models takes longer than an event may
-                start_ns = clock.monotonic_ns() - frame.moment.t_ns
             tally.captured(frame.moment)
             yield frame if self._lossless else _as_live(frame, start_ns)
 

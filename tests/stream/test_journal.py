@@ -18,6 +18,7 @@ from bowam_stream.events import journal as module
 from bowam_stream.events.journal import Journal
 from bowam_stream.events.schema import to_json
 from bowam_stream.messages import Delivery, Event, Moment
+from tests.stream.small_events import small_event
 
 
 def made(name: str, phase: str = "final", camera: str = "cam0", score: float = 3.0) -> Event:
@@ -131,7 +132,7 @@ def test_pages_tell_whether_more_follows(journal, count):
         journal.append(made(f"e{index}", camera=f"cam{index % 2}"))
     page = journal.page({}, limit=5)
     assert page.complete is (count <= 5)
-    assert len(page.events) == min(count, 5)
+    assert len(page.records) == min(count, 5)
     assert sum(page.heads.values()) == count
 
 
@@ -401,3 +402,18 @@ def test_a_journal_of_version_1_is_read_and_upgraded_where_it_stands(path):
         for database in (upgraded, other):
             assert database.execute("PRAGMA user_version").fetchone() == (module.VERSION,)
             assert database.execute("PRAGMA auto_vacuum").fetchone() == (2,), "it can give space back"
+
+
+@pytest.mark.parametrize("latency_ms", [None, 0.0, 12.345, 1e-7, 98765.43210987])
+def test_a_record_is_served_as_it_was_published(tmp_path, latency_ms):
+    """Byte for byte what the topic carried, also where a text holds what looks like the key."""
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        sly = msgspec.structs.replace(small_event("a"), session='"delivery":null', quality=('x"delivery":null',))
+        stored = journal.append(sly)
+        (waiting,) = journal.page({}).records
+        assert waiting == to_json(stored, delivery=False)
+        delivery = Delivery(published_utc_ns=1_700_000_000_000_000_000, latency_ms=latency_ms)
+        published = msgspec.structs.replace(stored, delivery=delivery)
+        journal.mark_published(published)
+        (record,) = journal.page({}).records
+        assert record == to_json(published)
