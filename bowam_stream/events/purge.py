@@ -21,6 +21,7 @@ from bowam_stream.events.journal import Journal, explained
 
 BATCH_RECORDS = 256  # in one transaction: a worker that wants to write waits for one of these at most
 BATCH_PAGES = 256  # given back to the file system in one transaction
+TRUNCATIONS = 5  # tries to empty the write-ahead log, each as long as SQLite waits: a worker may write just then
 PAUSE_S = 0.02  # between two of them: SQLite's lock knows no queue, and a worker tries again after at most 0.1 s
 
 _UTC = "json_extract(CAST(content AS TEXT), '$.onset.utc_ns')"
@@ -132,14 +133,17 @@ def _give_back(journal: Journal) -> None:
             # A script is run to its end; `execute` would take one step, and free one page.
             journal._db.executescript(f"PRAGMA incremental_vacuum({BATCH_PAGES})")
         time.sleep(PAUSE_S)
-    with explained(journal.path):
-        journal._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # most of the work, in nobody's way
-        (busy, _, _) = journal._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    if busy:
-        raise JournalError(
-            f"journal {journal.path}: purged, but a reader keeps what is gone in {journal.path.name}-wal; "
-            "end it, then run this again"
-        )
+    for _ in range(TRUNCATIONS):
+        with explained(journal.path):
+            journal._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # most of the work, in nobody's way
+            (busy, _, _) = journal._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if not busy:
+            return
+        time.sleep(PAUSE_S)
+    raise JournalError(
+        f"journal {journal.path}: purged, but a reader keeps what is gone in {journal.path.name}-wal; "
+        "end it, then run this again"
+    )
 
 
 def _while_falling(journal: Journal) -> Iterator[int]:
