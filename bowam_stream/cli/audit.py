@@ -23,13 +23,15 @@ def audit(
 
     from bowam_stream.cli.terminal import out
     from bowam_stream.config import load_config
-    from bowam_stream.errors import AuditFailed
+    from bowam_stream.errors import AuditFailed, JournalError
     from bowam_stream.events import Journal
     from bowam_stream.events.audit import audit_journal
     from bowam_stream.pipeline.auditing import audit_running
 
     settings = load_config(config)
     path = journal or Path(settings.events.journal)
+    if not path.exists():
+        raise JournalError(f"journal {path}: there is no such file; name the one that the worker writes")
     with Journal.open_readonly(path) as book:
         checks = list(audit_journal(book))
     running = [] if journal else list(audit_running(settings, seconds))
