@@ -294,8 +294,9 @@ class WorkerMetrics(_Metrics):
             "bowam_journal_up", "1 while events can be written to the journal.", registry=self.registry
         )
         self._journal_up.set(1)
+        self._journal_fails = False
         self._journal_failures = Counter(
-            "bowam_journal_failures", "Times that the journal could not be written.", registry=self.registry
+            "bowam_journal_failures", "Times that the journal ceased to be writable.", registry=self.registry
         )
         self._events_waiting = Gauge(
             "bowam_events_waiting", "Events that wait in memory for the journal.", registry=self.registry
@@ -349,8 +350,10 @@ class WorkerMetrics(_Metrics):
 
     def journal_state(self, trouble: str | None, waiting: int) -> None:
         """Whether the journal can be written, and how many events wait for it."""
+        if trouble is not None and not self._journal_fails:
+            self._journal_failures.inc()
+        self._journal_fails = trouble is not None
         self._journal_up.set(trouble is None)
-        self._journal_failures.inc(trouble is not None)
         self._events_waiting.set(waiting)
 
     def refused(self, camera: str, reason: str) -> None:

@@ -140,6 +140,8 @@ class Worker:
         self._finish()  # what an earlier stream left behind comes before the ledger opens anew
         before = self._streams.pop(hello.camera, None)
         if before is not None:
+            if before.hello.session != hello.session:
+                before.account.ended = "interrupted"  # here as well: an event that waits for the journal takes it along
             self._abandon(before, resumes=before.hello.lossless and before.hello.session == hello.session)
         if before is not None and before.hello.session == hello.session:
             account = SessionAccount.open(hello)  # it began anew, from its first frame

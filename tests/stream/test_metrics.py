@@ -277,3 +277,13 @@ def test_only_this_machine_can_ask_by_default():
     with MetricsServer(CaptureMetrics(), port=0) as server, socket.socket() as elsewhere:
         elsewhere.bind(("127.0.0.2", server.port))  # would fail if the server held every address
         assert server.address.startswith("http://127.0.0.1:")
+
+
+def test_a_journal_that_stays_unwritable_has_failed_once():
+    """However often it is tried, and however many events come to wait."""
+    worker = WorkerMetrics()
+    value = worker.registry.get_sample_value
+    for trouble, waiting in ((None, 0), ("full", 0), ("full", 1), ("full", 2), (None, 0), ("full", 1)):
+        worker.journal_state(trouble, waiting)
+    assert value("bowam_journal_failures_total") == 2
+    assert (value("bowam_journal_up"), value("bowam_events_waiting")) == (0, 1)

@@ -287,9 +287,10 @@ def journal_full(place: Place, rng: random.Random) -> Outcome:
     assert place.disk is not None
     with contextlib.closing(sqlite3.connect(place.journal, timeout=10)) as journal:
         journal.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # a log that was longer once has room on a full disk, too
+    before = place.metric(WORKER, "bowam_journal_failures_total")
     place.disk.fill()
     try:
-        failed = _fails(place, rng)
+        failed = _fails(place, rng, before)
     finally:
         place.disk.empty()
     return _mended(place, failed)
@@ -298,17 +299,17 @@ def journal_full(place: Place, rng: random.Random) -> Outcome:
 def journal_refuses(place: Place, rng: random.Random) -> Outcome:
     """The system refuses every write of the worker's (RLIMIT_FSIZE), for some seconds."""
     pid = str(place.pids()[WORKER])
+    before = place.metric(WORKER, "bowam_journal_failures_total")
     subprocess.run(["prlimit", "--pid", pid, "--fsize=1:unlimited"], check=True)
     try:
-        failed = _fails(place, rng)
+        failed = _fails(place, rng, before)
     finally:
         subprocess.run(["prlimit", "--pid", pid, "--fsize=unlimited:unlimited"], check=True)
     return _mended(place, failed)
 
 
-def _fails(place: Place, rng: random.Random) -> bool:
-    """Wait for an event that can't be written; whether there was one."""
-    before = place.metric(WORKER, "bowam_journal_failures_total")
+def _fails(place: Place, rng: random.Random, before: float) -> bool:
+    """Wait for something that can't be written, so that more failures are counted than `before`; whether there was."""
     limit = time.monotonic() + 15
     while time.monotonic() < limit:
         if place.metric(WORKER, "bowam_journal_failures_total") > before:
