@@ -2,7 +2,7 @@
 
 A command line with credentials (rtsp://user:password@camera) becomes one without: the true arguments travel in a file
 that has no name (memfd_create), whose descriptor the process inherits, reads and closes before it does anything else.
-What a person typed shows until Python has started, a tenth of a second; `-` reads an address from standard input.
+What a person typed shows until Python runs; `-` reads an address from standard input instead.
 """
 
 import contextlib
