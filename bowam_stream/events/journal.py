@@ -8,6 +8,7 @@ then is it published. A crash in between leaves a row that waits (`unpublished`)
     events      content, written once; when it was published stands beside it
     open        provisional events that no record has closed yet
     sessions    where the frames of each session went (see accounts.py)
+    judgements  what people say about events (see judgements.py)
 """
 
 import contextlib
@@ -79,6 +80,20 @@ _STEPS: tuple[tuple[str, ...], ...] = (
         ) STRICT, WITHOUT ROWID
         """,
         "CREATE INDEX going_on ON sessions (camera) WHERE ended IS NULL",
+    ),
+    (
+        """
+        CREATE TABLE judgements (
+            position INTEGER PRIMARY KEY AUTOINCREMENT,
+            event_id TEXT NOT NULL,
+            verdict TEXT NOT NULL,
+            label TEXT,
+            note TEXT NOT NULL,
+            author TEXT NOT NULL,
+            judged_utc_ns INTEGER NOT NULL
+        ) STRICT
+        """,
+        "CREATE INDEX judged ON judgements (event_id)",
     ),
 )
 VERSION = len(_STEPS)
