@@ -63,6 +63,12 @@ def _purge_camera(journal: Journal, camera: str, head: int, before_utc_ns: int, 
     while upto < bound and not dry_run:
         upto = min(upto + BATCH_RECORDS, bound)
         with journal._transaction():
+            journal._db.execute(
+                "DELETE FROM judgements WHERE event_id IN"
+                " (SELECT event_id FROM events WHERE camera = ?1 AND seq <= ?2 AND event_id NOT IN"
+                " (SELECT event_id FROM events WHERE camera = ?1 AND seq > ?2))",
+                (camera, upto),
+            )
             journal._db.execute("DELETE FROM events WHERE camera = ? AND seq <= ?", (camera, upto))
             journal._db.execute("UPDATE cameras SET purged = ? WHERE camera = ?", (upto, camera))
         time.sleep(PAUSE_S)
