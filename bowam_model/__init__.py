@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 __all__ = [
     "AlignedFace",
+    "BackendError",
     "DatasetError",
     "Encoding",
     "FaceAligner",
@@ -30,6 +31,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from bowam_model.errors import (
+        BackendError,
         DatasetError,
         ImageError,
         MissingDependency,
@@ -45,7 +47,10 @@ if TYPE_CHECKING:
 
 else:  # a type checker shall not take any name for one of ours
     _HOMES = {
-        "errors": (*("DatasetError", "ImageError", "MissingDependency", "ModelError", "OptionError", "WeightsError"),),
+        "errors": (
+            *("BackendError", "DatasetError", "ImageError", "MissingDependency"),
+            *("ModelError", "OptionError", "WeightsError"),
+        ),
         "face": ("AlignedFace", "FaceAligner", "FaceSettings", "align_still"),
         "flow": ("Encoding", "bidirectional_flow"),
         "network": ("Network", "create_model"),

@@ -28,8 +28,9 @@ import numpy as np
 import torch
 
 from bowam_model import (
-    AlignedFace, DatasetError, Encoding, FaceAligner, FaceSettings, ImageError, MissingDependency, ModelError, Network,
-    OptionError, Predictor, WeightsError, align_still, bidirectional_flow, create_model, load, train_on_manifest,
+    AlignedFace, BackendError, DatasetError, Encoding, FaceAligner, FaceSettings, ImageError, MissingDependency,
+    ModelError, Network, OptionError, Predictor, WeightsError, align_still, bidirectional_flow, create_model, load,
+    train_on_manifest,
 )
 from bowam_model import nonsense  # type: ignore[attr-defined]
 from bowam_stream import (
@@ -105,7 +106,7 @@ def mend(error: StreamError | ModelError) -> str:
     match error:
         case ConfigError() | TransportError() | OptionError() | WeightsError():
             return str(error)
-        case DatasetError() | ImageError() | MissingDependency():
+        case BackendError() | DatasetError() | ImageError() | MissingDependency():
             return repr(error)
     raise error
 """
