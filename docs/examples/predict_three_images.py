@@ -1,4 +1,4 @@
-"""Ask the network alone about three pictures of one movement: before, at its peak, and after it.
+"""Ask the network about three pictures of one movement: before, at its peak, and after it.
 
 python predict_three_images.py onset.png apex.png offset.png
 """
@@ -26,8 +26,8 @@ def face_of(path: str) -> np.ndarray:
 def main(paths: Sequence[str]) -> dict[str, float]:
     """Print how far the face moved and what the network makes of it."""
     onset, apex, offset = (face_of(path) for path in paths)
-    flow = bidirectional_flow(onset, apex, offset)  # seen from both ends: a movement counts twice
-    print(f"largest flow: {np.hypot(flow[..., 0], flow[..., 1]).max():.1f} px of a 240 px face")
+    flow = bidirectional_flow(onset, apex, offset)  # from both ends: a movement counts twice
+    print(f"largest flow: {np.linalg.norm(flow, axis=2).max():.1f} px of a 240 px face")
     probabilities = load().predict(onset, apex, offset)
     for label, probability in sorted(probabilities.items(), key=lambda pair: -pair[1]):
         print(f"{label:10} {probability:.2f}")

@@ -1,6 +1,8 @@
 """Find the micro-expressions of a video that lies in memory as an array.
 
-python spot_numpy_video.py face.npy 100         # uint8 (T, H, W) or (T, H, W, 3), frames per second
+python spot_numpy_video.py face.npy 100
+
+The array is uint8 (T, H, W) or (T, H, W, 3); 100 are its frames per second.
 """
 
 import sys
@@ -12,15 +14,14 @@ from bowam_stream import Event, spot
 
 
 def main(frames: Iterable[np.ndarray], rate_hz: float) -> list[Event]:
-    """Print each micro-expression with its frames, its label and whatever weakens it."""
+    """Print each with its frames, its label and whatever weakens it."""
     found = []
     for event in spot(frames, rate_hz):
         if event.phase == "final" and event.kind == "micro":
             assert event.offset is not None  # a final event has one
-            print(
-                f"frames {event.onset.frame}-{event.apex.frame}-{event.offset.frame}: {event.label} "
-                f"({event.confidence:.2f}), {event.spotting_score:.1f} times the noise {', '.join(event.quality)}"
-            )
+            print("frames", event.onset.frame, event.apex.frame, event.offset.frame)
+            print(f"  {event.label}, confidence {event.confidence:.2f}")
+            print(f"  {event.spotting_score:.1f} times the noise", *event.quality)
             found.append(event)
     return found
 

@@ -1,4 +1,4 @@
-"""React to what a running worker finds: start `bowam live` or `bowam worker`, then this.
+"""React to what a running worker finds.
 
 python subscribe_and_react.py tcp://127.0.0.1:5556
 """
@@ -9,18 +9,18 @@ from bowam_stream import Event, subscribe
 
 
 def react(event: Event) -> None:
-    """Provisional: something moved. Final: what it was. Retracted: it was nothing after all."""
-    when_s = event.apex.t_ns / 1e9
+    """Something moved (provisional); then what it was (final), or nothing (retracted)."""
+    when = f"{event.camera}, {event.apex.t_ns / 1e9:.3f} s"
     if event.phase == "provisional":
-        print(f"{event.camera}: something moves at {when_s:.3f} s ...")
+        print(f"{when}: something moves ...")
     elif event.phase == "retracted":
-        print(f"{event.camera}: no, that was nothing ({event.reason})")
+        print(f"{when}: no, that was nothing ({event.reason})")
     elif event.kind == "micro":
-        print(f"{event.camera}: {event.label} at {when_s:.3f} s, confidence {event.confidence:.2f}")
+        print(f"{when}: {event.label}, confidence {event.confidence:.2f}")
 
 
 def main(endpoint: str, most: int | None = None) -> None:
-    """Hear everything that the journal holds, then whatever happens; `most` ends it after so many records."""
+    """Hear all that the journal holds, then what happens; `most` records, if it is given."""
     heard = 0
     with subscribe(endpoint, since=0, timeout_s=10) as events:
         for event in events:
@@ -32,4 +32,4 @@ def main(endpoint: str, most: int | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2] or ["tcp://127.0.0.1:5556"])
+    main(sys.argv[1])

@@ -13,10 +13,11 @@ from bowam_model import Predictor, load, train_on_manifest
 
 
 def main(manifest: Path, weights: Path, epochs: int | None = None) -> Predictor:
-    """Train, say what came of it, and read it again as a worker would: `bowam worker --weights FILE`."""
+    """Train, say what came of it, and read it again: `bowam worker --weights` does the same."""
     predictor = train_on_manifest(manifest, weights, recipe="nano", epochs=epochs)
-    print(f"{predictor.name} knows {', '.join(predictor.labels)}; it has seen {', '.join(predictor.trained_on)}")
-    print("nobody was held out: measure the recipe with bowam loso --data manifest --root", manifest)
+    print(f"{predictor.name} knows", *predictor.labels)
+    print("and has seen", *predictor.trained_on)
+    print("Nobody was held out: bowam loso measures the recipe.")
     assert load(weights).weights == predictor.weights
     return predictor
 

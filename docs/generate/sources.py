@@ -35,7 +35,8 @@ def fields_of(kind: type) -> Iterator[Field]:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             assert node.end_lineno is not None
             beside = [comments[line][0] for line in range(node.lineno, node.end_lineno + 1) if line in comments]
-            above, line = [], node.lineno - 1
+            above: list[str] = []
+            line = node.lineno - 1
             while line in comments and comments[line][1]:
                 above.insert(0, comments[line][0])
                 line -= 1
