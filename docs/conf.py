@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from bowam_stream import __version__  # noqa: E402 (only found now)
-from docs.generate import commands, events, layers, metrics, settings, sources  # noqa: E402
+from docs.generate import commands, events, layers, metrics, modules, settings, sources  # noqa: E402
 
 project = "BOWAM stream"
 author = "The BOWAM stream authors"
@@ -48,6 +48,7 @@ GENERATED = {
     "events": events.events,
     "layers": layers.layers,
     "metrics": metrics.metrics,
+    "modules": modules.modules,
     "settings": settings.settings,
 }
 

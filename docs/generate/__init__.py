@@ -6,5 +6,6 @@ commands.py    the command line, from the help of each command
 settings.py    the settings of each stage
 events.py      the event schema
 metrics.py     what Prometheus finds
+modules.py     what is in which file
 layers.py      who may import whom
 """

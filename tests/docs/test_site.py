@@ -15,7 +15,7 @@ from bowam_stream.config import Config
 ROOT = Path(__file__).parents[2]
 ASSETS = {"script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src", "object": "data"}
 LOADED = {"stylesheet", "icon", "preload", "modulepreload", "manifest", "preconnect", "dns-prefetch"}
-GENERATED = ("commands", "events", "layers", "metrics", "settings")
+GENERATED = ("commands", "events", "layers", "metrics", "modules", "settings")
 
 
 class Page(HTMLParser):
