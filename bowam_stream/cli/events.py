@@ -95,7 +95,7 @@ def list_(
     config: ConfigFile = None,
 ) -> None:
     """Show events, a line each, by session."""
-    from bowam_stream.formats.cells import one_line, remarks, seconds, utc
+    from bowam_stream.formats.cells import one_line, remarks, seconds, utc, what
     from bowam_stream.formats.rows import by_session
 
     rows = _rows(_source(source, config), _wanted(camera, session, kind, since, include_retracted, zero))
@@ -107,8 +107,8 @@ def list_(
             times = "  ".join(f"{seconds(ms) or '-':>9}" for ms in (row.onset_ms, row.apex_ms, row.offset_ms))
             sure = "" if row.event.confidence is None else f" {row.event.confidence:.2f}"
             said = f"  judged {row.judgement.verdict}: {remarks(row)}".rstrip(": ") if row.judgement else ""
-            what = f"{row.kind:<9}  {row.text if row.text != row.kind else ''}{sure}"
-            typer.echo(f"{times}  " + one_line(f"face {row.event.face}  {what.rstrip()}{said}  {row.event.event_id}"))
+            kind = f"{row.kind:<9}  {what(row) if what(row) != row.kind else ''}{sure}"
+            typer.echo(f"{times}  " + one_line(f"face {row.event.face}  {kind.rstrip()}{said}  {row.event.event_id}"))
 
 
 def _source(source: Path | None, config: Path | None) -> Path:

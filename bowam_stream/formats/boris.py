@@ -6,7 +6,7 @@ A state begins (START) and ends (STOP) on lines of their own, the apex is a POIN
 
 from collections.abc import Sequence
 
-from bowam_stream.formats.cells import number, one_line, remarks, seconds, utc, word, write
+from bowam_stream.formats.cells import number, one_line, remarks, seconds, utc, what, word, write
 from bowam_stream.formats.media import Media
 from bowam_stream.formats.rows import Row, lanes, numbered
 
@@ -41,8 +41,14 @@ def render(rows: Sequence[Row], media: Media | None = None) -> dict[str, bytes]:
             subject = numbered(f"face {face}", lane_number)
             for row in lane:
                 for kind, ms, frame, rank in _lines(row):
-                    what = BEHAVIOURS[row.kind] + (" apex" if kind == "POINT" else "")
-                    words = [subject, what, "face", word(row.text), row.judgement.verdict if row.judgement else ""]
+                    behaviour = BEHAVIOURS[row.kind] + (" apex" if kind == "POINT" else "")
+                    words = [
+                        subject,
+                        behaviour,
+                        "face",
+                        word(what(row)),
+                        row.judgement.verdict if row.judgement else "",
+                    ]
                     note = word(" ".join(filter(None, (row.event.event_id, remarks(row)))))
                     image = number(frame) if rows[0].recording.zero_utc_ns is None else NA
                     timed.append((ms, rank, [*common, *words, kind, seconds(ms), name, image, NA, note]))

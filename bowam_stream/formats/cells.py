@@ -68,6 +68,12 @@ def write(header: Sequence[str], lines: Iterable[Sequence[str]], *, delimiter: s
     return text.getvalue().encode()
 
 
+def what(row: Row) -> str:
+    """What it was, in a word: the label of a micro-expression, the reason of what was withdrawn, else the kind."""
+    said = (one_line(text or "") for text in (row.event.label, row.event.reason))
+    return next(filter(None, said), row.kind)
+
+
 def remarks(row: Row) -> str:
     """What was said beside the verdict, in one line: `label surprise; she only spoke; by Ada`."""
     said = row.judgement

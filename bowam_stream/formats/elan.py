@@ -11,7 +11,7 @@ from typing import Any
 from bowam_stream.clock import NS_PER_SECOND
 from bowam_stream.errors import ConfigError
 from bowam_stream.events.judgements import VERDICTS
-from bowam_stream.formats.cells import one_line, remarks
+from bowam_stream.formats.cells import one_line, remarks, what
 from bowam_stream.formats.media import Media
 from bowam_stream.formats.rows import SHORTEST_MS, Row, lanes, numbered
 
@@ -58,7 +58,7 @@ def _add_lane(eaf: Any, name: str, face: str, lane: Sequence[Row]) -> None:
     for row in lane:
         begin_ms = row.onset_ms
         end_ms = max(row.end_ms, begin_ms + SHORTEST_MS)
-        eaf.add_annotation(name, begin_ms, end_ms, one_line(row.text))
+        eaf.add_annotation(name, begin_ms, end_ms, what(row))
         eaf.add_annotation(f"{name} apex", row.apex_ms, row.apex_ms + SHORTEST_MS, one_line(row.event.event_id))
         if row.judgement is not None:
             for child, text in (("verdict", row.judgement.verdict), ("note", remarks(row))):

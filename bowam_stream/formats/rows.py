@@ -49,11 +49,6 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         return self.event.kind if self.event.kind and self.event.phase == "final" else "retracted"
 
     @property
-    def text(self) -> str:
-        """What it was, in a word: the label of a micro-expression, the reason of what was withdrawn, else the kind."""
-        return self.event.label or self.event.reason or self.kind
-
-    @property
     def end_ms(self) -> int:
         """The offset, or as far as it was seen."""
         return self.apex_ms if self.offset_ms is None else self.offset_ms

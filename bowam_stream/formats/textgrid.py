@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bowam_stream.errors import ConfigError
-from bowam_stream.formats.cells import one_line, remarks
+from bowam_stream.formats.cells import one_line, remarks, what
 from bowam_stream.formats.rows import SHORTEST_MS, Row, lanes, numbered
 
 SUFFIX = ".TextGrid"
@@ -26,7 +26,7 @@ def render(rows: Sequence[Row]) -> dict[str, bytes]:
             name = numbered(f"face {face} {kind}", number)
             tier = grid.add_tier(name)
             for row in lane:
-                tier.add_interval(*_interval(row), one_line(row.text), check=False)  # lanes never overlap
+                tier.add_interval(*_interval(row), what(row), check=False)  # lanes never overlap
             apexes = grid.add_tier(f"{name} apex", tier_type="TextTier")
             for row in lane:
                 apexes.add_point(row.apex_ms / 1000, one_line(row.event.event_id), check=False)
