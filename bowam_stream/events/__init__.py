@@ -5,6 +5,7 @@
     claims.py          a camera belongs to one worker
     journal.py         SQLite: what stands there is never lost and never said twice
     judgements.py      what people say about events
+    sensitivity.py     what threshold they ask for
     purge.py           retention: the oldest go, and the journal says how far
     audit.py           proof that a journal keeps its promises
     ledger.py          commit, publish, mark: the order that makes it true

@@ -9,6 +9,7 @@ then is it published. A crash in between leaves a row that waits (`unpublished`)
     open        provisional events that no record has closed yet
     sessions    where the frames of each session went (see accounts.py)
     judgements  what people say about events (see judgements.py)
+    sensitivity what threshold they ask for (see sensitivity.py)
 """
 
 import contextlib
@@ -94,6 +95,15 @@ _STEPS: tuple[tuple[str, ...], ...] = (
         ) STRICT
         """,
         "CREATE INDEX judged ON judgements (event_id)",
+        """
+        CREATE TABLE sensitivity (
+            position INTEGER PRIMARY KEY AUTOINCREMENT,
+            camera TEXT NOT NULL,
+            threshold REAL,
+            false_alarms_per_hour REAL,
+            asked_utc_ns INTEGER NOT NULL
+        ) STRICT
+        """,
     ),
 )
 VERSION = len(_STEPS)
@@ -394,6 +404,12 @@ class Journal:
                 f"journal {self.path}: the file was moved, deleted or replaced while in use; put it back, or start "
                 "again with a new one"
             )
+
+    def changes(self) -> int:
+        """A number that differs from the last one where somebody else has written meanwhile. Costs next to nothing."""
+        with explained(self.path):
+            (version,) = self._db.execute("PRAGMA data_version").fetchone()
+        return int(version)
 
     def heads(self) -> dict[str, int]:
         """The last seq of each camera."""

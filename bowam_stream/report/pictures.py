@@ -14,11 +14,12 @@ ARROW_STEP_PX = 12  # one arrow per cell of the crop
 ARROW_REACH_PX = 20.0  # how long the longest arrows may become
 MAGNIFICATIONS = (1, 2, 5, 10)
 FULL_COLOUR_PX = 1.2  # movement is never drawn at full strength below this: noise must look like noise
+PLAIN_GREY = 96  # what the flow is drawn over where no face may be seen
 FULL_STRAIN = 0.1  # nor is strain
 
 
 class EventPictures(msgspec.Struct, frozen=True, kw_only=True):
-    """What the page shows of one event. Pictures are data URIs of 240x240 px."""
+    """What the page shows of one event. Pictures are data URIs of 240x240 px; those of the face may be left out: ""."""
 
     onset: str
     apex: str
@@ -31,8 +32,8 @@ class EventPictures(msgspec.Struct, frozen=True, kw_only=True):
     largest_strain: float  # 99th percentile, px per px
 
 
-def event_pictures(triple: Triple) -> EventPictures:
-    """Compute the flow as the network sees it, and draw it."""
+def event_pictures(triple: Triple, *, faces: bool = True) -> EventPictures:
+    """Compute the flow as the network sees it, and draw it over the apex; without `faces`, over plain grey."""
     # The flow points from the apex home, twice; people ask where the skin went.
     movement = bidirectional_flow(triple.onset, triple.apex, triple.offset) / -2.0
     length = np.linalg.norm(movement, axis=2)
@@ -40,15 +41,16 @@ def event_pictures(triple: Triple) -> EventPictures:
     magnification = next((m for m in reversed(MAGNIFICATIONS) if m * largest <= ARROW_REACH_PX), 1)
     strain = optical_strain(movement)
     largest_strain = float(np.percentile(strain, 99))
+    ground = triple.apex if faces else np.full_like(triple.apex, PLAIN_GREY)
     return EventPictures(
-        onset=data_uri(triple.onset),
-        apex=data_uri(triple.apex),
-        offset=data_uri(triple.offset),
-        flow=data_uri(_over(triple.apex, direction_colours(movement), length / max(largest, FULL_COLOUR_PX))),
+        onset=data_uri(triple.onset) if faces else "",
+        apex=data_uri(triple.apex) if faces else "",
+        offset=data_uri(triple.offset) if faces else "",
+        flow=data_uri(_over(ground, direction_colours(movement), length / max(largest, FULL_COLOUR_PX))),
         arrows=arrows(movement, magnification, least_px=0.25 * max(largest, FULL_COLOUR_PX)),
         magnification=magnification,
         largest_px=largest,
-        strain=data_uri(_over(triple.apex, *_heat(strain / max(largest_strain, FULL_STRAIN)))),
+        strain=data_uri(_over(ground, *_heat(strain / max(largest_strain, FULL_STRAIN)))),
         largest_strain=largest_strain,
     )
 

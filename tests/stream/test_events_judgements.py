@@ -80,7 +80,7 @@ def test_a_journal_from_before_judgements_has_none(tmp_path):
     with Journal(path) as journal:
         write(journal, "a")
     with contextlib.closing(sqlite3.connect(path)) as database:
-        database.executescript("DROP TABLE judgements; PRAGMA user_version = 2")
+        database.executescript("DROP TABLE judgements; DROP TABLE sensitivity; PRAGMA user_version = 2")
     with Journal.open_readonly(path) as reader:
         assert judgements(reader) == []
     with Journal(path) as journal:
