@@ -43,7 +43,7 @@ Zero = Annotated[
 
 @app.callback()
 def events() -> None:
-    """What stands in a journal or a file of events."""
+    """Show events, or write them for spreadsheets, ELAN, Praat, BORIS, BIDS."""
 
 
 @app.command()
@@ -154,6 +154,8 @@ def _rows(path: Path, wanted: "Wanted") -> "list[Row]":
     rows, left = select(found, wanted)
     if found.cut_off:
         err().print(f"{path}: the last line is half written; it is left out", markup=False)
+    if not found.events:
+        err().print(f"{path} holds no events", markup=False)
     for count, why in _reasons(left):
         if count:
             err().print(f"left out: {count} {why}", markup=False)

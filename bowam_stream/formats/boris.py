@@ -73,11 +73,11 @@ def _observation(row: Row, media: Media | None, length_ms: int) -> list[str]:
 
 
 def _lines(row: Row) -> list[tuple[str, int, int, int]]:
-    """Type, time, frame and rank among lines of the same time: what ends there comes before what begins."""
+    """Type, time, frame, and rank among lines of the same time: what ends there comes before what begins."""
     event = row.event
     last = event.offset or event.apex
     return [
-        ("START", row.onset_ms, event.onset.frame, 1),
-        ("POINT", row.apex_ms, event.apex.frame, 2),
-        ("STOP", row.end_ms, last.frame, 0 if row.end_ms > row.onset_ms else 3),
+        ("START", row.onset_ms, event.onset.frame, 2),
+        ("POINT", row.apex_ms, event.apex.frame, 0 if row.apex_ms > row.onset_ms else 3),
+        ("STOP", row.end_ms, last.frame, 1 if row.end_ms > row.onset_ms else 4),
     ]

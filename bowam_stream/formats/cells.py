@@ -78,4 +78,4 @@ def remarks(row: Row) -> str:
     """What was said beside the verdict, in one line: `label surprise; she only spoke; by Ada`."""
     said = row.judgement
     parts = (said.label and f"label {said.label}", said.note, said.by and f"by {said.by}") if said else ()
-    return one_line("; ".join(part for part in parts if part))
+    return "; ".join(filter(None, (one_line(part or "") for part in parts)))
