@@ -1,5 +1,6 @@
 """`bowam live`: a camera, its events as they happen, and how it is doing."""
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,9 +71,10 @@ def live(
         f":{settings.metrics.worker_port} (worker); Ctrl-C ends",
         markup=False,
     )
-    markers = Markers(settings.events.endpoint) if lsl else None
     stop = StopFlag().install()
-    with Panel() as panel:
+    with contextlib.ExitStack() as stack:
+        markers = stack.enter_context(Markers(settings.events.endpoint)) if lsl else None
+        panel = stack.enter_context(Panel())
 
         def on_event(event: "Event") -> None:
             panel.event(event)

@@ -18,9 +18,11 @@ import hashlib
 import logging
 import os
 import platform
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from bowam_stream import __version__, clock
 from bowam_stream.errors import ConfigError
@@ -31,6 +33,7 @@ log = logging.getLogger(__name__)
 NAME = "BOWAM"
 CONFIGS = (Path("lsl_api.cfg"), Path("~/lsl_api/lsl_api.cfg"), Path("/etc/lsl_api/lsl_api.cfg"))  # where liblsl looks
 UNIT = "kind/label/moment/camera/face"
+LINGER_S = 0.5  # liblsl forgets what it has not sent when a stream ends, and does not say what that is
 
 
 def texts(event: Event) -> Iterator[tuple[Moment, str]]:
@@ -62,7 +65,7 @@ def source_id(endpoint: str) -> str:
 
 
 class Markers:
-    """The stream. Pushing never waits: liblsl sends from threads of its own.
+    """The stream. Pushing never waits: liblsl sends from threads of its own. As a context manager it closes itself.
 
     Raises ConfigError where pylsl or its library is missing.
     """
@@ -81,6 +84,7 @@ class Markers:
         self._outlet = pylsl.StreamOutlet(info)
         self._clocks: dict[str, tuple[str, str]] = {}  # camera -> its session, and the clock that it reads
         self._told: set[tuple[str, str]] = set()
+        self._pushed_ns: int | None = None
 
     def status(self, camera: str, session: str, clock_id: str) -> None:
         """What the status topic says of a camera; `clock_id` as of `clock.clock_id()`."""
@@ -93,6 +97,7 @@ class Markers:
         for moment, text in texts(event):
             time_ns = lsl_ns(moment, ours=ours, monotonic_ns=monotonic_ns, utc_ns=utc_ns)
             self._outlet.push_sample([text], time_ns / clock.NS_PER_SECOND)
+            self._pushed_ns = monotonic_ns
             if not ours and (event.camera, event.session) not in self._told:
                 self._told.add((event.camera, event.session))
                 log.warning(
@@ -100,6 +105,20 @@ class Markers:
                     "are as wrong as these differ",
                     event.camera,
                 )
+
+    def close(self) -> None:
+        """End the stream; what was pushed a moment ago still gets its time to reach a recorder."""
+        if self._pushed_ns is not None and self._outlet.have_consumers():
+            time.sleep(max(0.0, LINGER_S - (clock.monotonic_ns() - self._pushed_ns) / clock.NS_PER_SECOND))
+        del self._outlet
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 def _library() -> Any:

@@ -9,12 +9,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
 from bowam_stream import clock
+from bowam_stream.cli.app import app
 from bowam_stream.errors import ConfigError
 from bowam_stream.events import EventLedger, EventPublisher, Journal, ReplaySocket
 from bowam_stream.formats import lsl
 from bowam_stream.messages import Event, Moment
+from bowam_stream.pipeline.tap import Status
 from tests.stream.small_events import micro_event
 
 PATIENCE_S = 20.0  # nothing waits so long unless it fails
@@ -58,6 +61,7 @@ def inlet(pylsl: Any) -> Iterator[Any]:
     listening.open_stream(PATIENCE_S)
     yield markers, listening
     listening.close_stream()
+    markers.close()
 
 
 def pulled(inlet: Any, count: int) -> list[tuple[str, float]]:
@@ -135,6 +139,18 @@ def test_a_recorder_knows_what_it_records(inlet: Any) -> None:
     assert info.desc().child("acquisition").child_value("manufacturer") == "BOWAM stream"
 
 
+def test_what_was_pushed_last_is_heard_although_the_stream_ends(pylsl: Any) -> None:
+    """As with `subscribe --count`."""
+    endpoint = f"ipc:///{time.monotonic_ns()}"
+    with lsl.Markers(endpoint) as markers:
+        (found,) = pylsl.resolve_byprop("source_id", lsl.source_id(endpoint), 1, PATIENCE_S)
+        listening = pylsl.StreamInlet(found)
+        listening.open_stream(PATIENCE_S)
+        for number in range(100):
+            markers.push(seen(number, utc_ns=time.time_ns()))
+    assert len(pulled(listening, 300)) == 300
+
+
 def test_the_stream_keeps_its_name_from_start_to_start() -> None:
     """A recorder that lost it finds it again; that of another worker is another one."""
     assert lsl.source_id("tcp://127.0.0.1:5556") == lsl.source_id("tcp://127.0.0.1:5556")
@@ -161,7 +177,7 @@ def test_a_missing_library_is_named_with_its_extra(why: Exception, monkeypatch: 
 def test_subscribe_pushes_what_a_worker_publishes(pylsl: Any, tmp_path: Path) -> None:
     """The real command beside a worker's event side: recorder first, then the event, with the time of its frames."""
     endpoint, missed = f"ipc://{tmp_path}/events", f"ipc://{tmp_path}/missed"
-    command = [sys.executable, "-m", "bowam_stream.cli", "subscribe", "--lsl", "--count=2"]
+    command = [sys.executable, "-m", "bowam_stream.cli", "subscribe", "--lsl", "--count=3"]
     command += [f"--endpoint={endpoint}", f"--journal-endpoint={missed}"]
     with (
         Journal(tmp_path / "j.sqlite") as journal,
@@ -191,10 +207,46 @@ def test_subscribe_pushes_what_a_worker_publishes(pylsl: Any, tmp_path: Path) ->
             assert heard == ["micro/negative/onset/cam0/face0"]
             assert abs(at_s * SECOND_NS - onset_ns) < 1000
             assert [text.split("/")[2] for text, _ in pulled(listening, 2)] == ["apex", "offset"]
+            ledger.record(seen(onset_ns, utc_ns=time.time_ns(), event_id="b"))
             out, told = process.communicate(timeout=PATIENCE_S)
         finally:
             process.kill()
             server.close()
             publisher.close()
     assert told == b""
-    assert out.count(b"\n") == 2
+    assert out.count(b"\n") == 3
+
+
+def test_live_hands_on_what_its_terminal_shows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The clock of a camera before its events; without --lsl nothing is loaded."""
+    heard: list[tuple[object, ...]] = []
+
+    class Recorder:
+        def __init__(self, endpoint: str) -> None:
+            heard.append((endpoint,))
+
+        def __enter__(self) -> "Recorder":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            heard.append(("closed",))
+
+        def status(self, *told: str) -> None:
+            heard.append(told)
+
+        def push(self, event: Event) -> None:
+            heard.append((event.event_id,))
+
+    def watch(*_: object, on_event: Any, on_status: Any, **__: object) -> None:
+        on_status(Status(camera="cam0", session="s", clock="here"))
+        on_event(seen(5, utc_ns=5, event_id="a"))
+
+    monkeypatch.setattr("bowam_stream.pipeline.living.live", watch)
+    monkeypatch.setattr(lsl, "Markers", Recorder)
+    for options, told in (
+        ([], []),
+        (["--lsl"], [("tcp://127.0.0.1:5556",), ("cam0", "s", "here"), ("a",), ("closed",)]),
+    ):
+        done = CliRunner().invoke(app, ["live", "--source", str(tmp_path), *options])
+        assert done.exit_code == 0, done.output
+        assert heard == told
