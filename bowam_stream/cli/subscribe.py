@@ -77,9 +77,8 @@ def subscribe(
         if file is not None:
             assert not isinstance(start, int)
             start = {**(start or {}), **file.last}
-        markers = (
-            Markers(endpoint or defaults.endpoint) if lsl else None
-        )  # before anybody answers: recorders look for it
+        # Before anybody answers, so that recorders find it.
+        markers = stack.enter_context(Markers(endpoint or defaults.endpoint)) if lsl else None
         events = stack.enter_context(
             events_of(
                 endpoint or defaults.endpoint,
