@@ -194,7 +194,10 @@ def _write(made: dict[str, bytes], out: str, *, taken: list[Path], format: str) 
         sys.stdout.buffer.flush()
         return
     if not named:
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"can't make the folder {folder}: {error.strerror}; name another") from None
     places = {(Path(out) if named else folder / name): content for name, content in made.items()}
     others = {path.resolve() for path in taken}
     for place in places:

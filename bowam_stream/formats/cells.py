@@ -37,10 +37,13 @@ def seconds(ms: int | None) -> str:
 
 
 def utc(utc_ns: int | None) -> str:
-    """A moment for people and programs (ISO 8601, UTC, milliseconds); empty for None."""
+    """A moment for people and programs (ISO 8601, UTC, milliseconds); empty for None, and beyond the year 9999."""
     if utc_ns is None:
         return ""
-    when = datetime.datetime(1970, 1, 1) + datetime.timedelta(milliseconds=to_ms(utc_ns))
+    try:
+        when = datetime.datetime(1970, 1, 1) + datetime.timedelta(milliseconds=to_ms(utc_ns))
+    except OverflowError:
+        return ""
     return f"{when.isoformat(timespec='milliseconds')}Z"
 
 

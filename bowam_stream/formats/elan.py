@@ -4,14 +4,12 @@ Tiers by face and kind: `face 0 micro` from onset to offset, `face 0 micro apex`
 id), and where people judged, `... verdict` and `... note` as children of the first, so that they move along with it.
 """
 
-import datetime
 from collections.abc import Sequence
 from typing import Any
 
-from bowam_stream.clock import NS_PER_SECOND
 from bowam_stream.errors import ConfigError
 from bowam_stream.events.judgements import VERDICTS
-from bowam_stream.formats.cells import one_line, remarks, what
+from bowam_stream.formats.cells import one_line, remarks, utc, what
 from bowam_stream.formats.media import Media
 from bowam_stream.formats.rows import SHORTEST_MS, Row, lanes, numbered
 
@@ -27,8 +25,7 @@ def render(rows: Sequence[Row], media: Media | None = None) -> dict[str, bytes]:
         raise ConfigError("ELAN needs pympi: pip install 'bowam-stream[formats]'") from None
     eaf = Eaf(author="BOWAM stream")
     # pympi dates it now; the same events shall give the same file.
-    start_s = (rows[0].recording.zero_utc_ns or 0) // NS_PER_SECOND
-    eaf.adocument["DATE"] = datetime.datetime.fromtimestamp(start_s, datetime.UTC).isoformat()
+    eaf.adocument["DATE"] = utc(rows[0].recording.zero_utc_ns) or "1970-01-01T00:00:00.000Z"
     eaf.header.update(MEDIA_FILE="", TIME_UNITS="milliseconds")
     _lay_out(eaf)
     if media is not None:

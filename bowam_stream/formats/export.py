@@ -136,10 +136,12 @@ def _bids_stems(keys: Iterable[tuple[str, str]], prefix: str | None) -> list[str
 
 
 def _unlike(names: list[str]) -> list[str]:
-    """`names`, with a number where two are the same."""
-    seen: dict[str, int] = {}
-    found = []
+    """`names`, with a number where two would be the same."""
+    found: list[str] = []
     for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        found.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+        number, free = 1, name
+        while free in found:
+            number += 1
+            free = f"{name}_{number}"
+        found.append(free)
     return found

@@ -1,6 +1,8 @@
 """`bowam events`: from a journal or a file to a file, standard output or a folder."""
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +57,20 @@ def test_a_journal_and_its_own_lines_give_the_same_file(name: str, journal: Path
     one, two = ({file.name: file.read_bytes() for file in (tmp_path / folder).iterdir()} for folder in ("one", "two"))
     assert one == two
     assert len(one) == (2 if name == "bids" else 1)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_older_journal_is_read(version: int, journal: Path) -> None:
+    """It is not upgraded; it knows no judgements, and the oldest no sources."""
+    with contextlib.closing(sqlite3.connect(journal)) as database:
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        kept = {"journal", "cameras", "events", "open", "sqlite_sequence"} | ({"sessions"} if version > 1 else set())
+        for name in set(tables) - kept:
+            database.execute(f"DROP TABLE {name}")
+        database.execute(f"PRAGMA user_version = {version}")
+    content, _ = run("export", journal)
+    assert read.of_csv(content) == {"0a": (333, 667, 1000), "0b": (500, 667, 1500)}
+    assert (b"a.mp4" in content) == (version > 1)
 
 
 def test_a_replays_file_of_events_gives_the_same_times(journal: Path, tmp_path: Path) -> None:
@@ -161,6 +177,14 @@ def test_nothing_that_is_read_is_written_over(journal: Path, tmp_path: Path) -> 
             run("export", journal, *arguments)
     with Journal.open_readonly(journal) as opened:
         assert opened.heads() == {"clip": 4}
+
+
+def test_a_file_where_a_folder_should_be_is_said(journal: Path, tmp_path: Path) -> None:
+    """In the way, or above it."""
+    (tmp_path / "file").touch()
+    for out in ("file/", "file/below/"):
+        with pytest.raises(StreamError, match="name another"):
+            run("export", journal, "--format", "bids", "--out", f"{tmp_path}/{out}")
 
 
 def test_several_files_want_a_folder(journal: Path, tmp_path: Path) -> None:

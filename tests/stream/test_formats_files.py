@@ -233,6 +233,28 @@ def test_sessions_have_files_of_their_own() -> None:
         files(rows, "bids", bids_prefix="sub-1_task-a_run-1")
 
 
+def test_no_session_takes_the_file_of_another() -> None:
+    """Names that are the same once they are fit for a file."""
+    keys = [("c", "a"), ("c", "/"), ("c", "_"), ("c", "_2"), ("c_", "")]
+    events = [
+        micro_event((10, 20, 30), "negative", 100.0, camera=camera, session=session, event_id=f"{n}", seq=n)
+        for n, (camera, session) in enumerate(keys)
+    ]
+    rows, _ = select(Source(events=events), Wanted())
+    for name in ("boris", "bids"):
+        assert len([one for one in files(rows, name) if one.endswith(".tsv")]) == len(keys)
+
+
+def test_a_date_beyond_all_calendars_is_no_date() -> None:
+    """A file that a stranger wrote ends in no error of ours."""
+    late = Moment(frame=0, t_ns=0, utc_ns=10**21)
+    rows = story(onset=late, apex=late, offset=late)
+    for name in ("elan", "boris", "bids"):
+        assert files(rows, name)
+    table = frame(files(rows, "csv")["events.csv"])
+    assert table.onset_utc[table.kind == "micro"].item() == ""
+
+
 def test_only_what_is_asked_for_comes() -> None:
     """By camera, session, kind and date; a name that is not there is an error that says what is."""
     live = Moment(frame=0, t_ns=0, utc_ns=UTC_NS)
