@@ -33,6 +33,7 @@ def render(rows: Sequence[Row], media: Media | None = None) -> dict[str, bytes]:
     for (face, kind), side_by_side in lanes(rows).items():
         for number, lane in enumerate(side_by_side):
             _add_lane(eaf, numbered(f"face {face} {kind}", number), f"face {face}", lane)
+    _sort_times(eaf)
     document: str = to_string(eaf)
     return {SUFFIX: b'<?xml version="1.0" encoding="UTF-8"?>\n' + document.encode() + b"\n"}
 
@@ -63,3 +64,13 @@ def _add_lane(eaf: Any, name: str, face: str, lane: Sequence[Row]) -> None:
                     if f"{name} {child}" not in eaf.tiers:
                         eaf.add_tier(f"{name} {child}", ling=child, parent=name, part=face)
                     eaf.add_ref_annotation(f"{name} {child}", name, (begin_ms + end_ms) / 2, text)
+
+
+def _sort_times(eaf: Any) -> None:
+    """Number the time slots in order of time, as ELAN does; pympi numbers them as they come."""
+    slots = sorted(eaf.timeslots.items(), key=lambda slot: (slot[1], int(slot[0].removeprefix("ts"))))
+    new = {old: f"ts{number}" for number, (old, _) in enumerate(slots, start=1)}
+    eaf.timeslots = {new[old]: ms for old, ms in slots}
+    for aligned, *_ in eaf.tiers.values():
+        for key, (begin, end, *rest) in aligned.items():
+            aligned[key] = (new[begin], new[end], *rest)

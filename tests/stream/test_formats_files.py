@@ -114,6 +114,7 @@ def test_elan_opens_the_video_and_knows_what_a_verdict_may_be(tmp_path: Path) ->
     assert name == "clip_s.eaf"
     (tmp_path / name).write_bytes(content)
     eaf = Eaf(tmp_path / name)
+    assert list(eaf.timeslots.values()) == sorted(eaf.timeslots.values())
     (link,) = eaf.media_descriptors
     assert link["MEDIA_URL"] == video.as_uri()
     assert link["RELATIVE_MEDIA_URL"] == "../an interview.mp4"
