@@ -53,6 +53,18 @@ class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     worker_port: Port = 9102
 
 
+class PageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The live page. Port 0 takes a free one, and the log tells which."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    preview: bool = False  # True: whoever opens the page sees faces, and the three frames of each event
+    token: str | None = None  # file with the word that a browser must know; beyond this machine there must be one
+    certificate: str | None = None  # PEM file, and its key: HTTPS, which beyond this machine there must be as well
+    certificate_key: str | None = None
+    insecure: bool = False  # True: beyond this machine without token and HTTPS
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be set, by stage."""
 
@@ -63,6 +75,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     model: ModelSettings = ModelSettings()
     events: EventSettings = EventSettings()
     metrics: MetricsSettings = MetricsSettings()
+    page: PageSettings = PageSettings()
     keys: KeySettings = KeySettings()
 
     def digest(self) -> str:

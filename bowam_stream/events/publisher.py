@@ -15,6 +15,7 @@ from bowam_stream.events.wire import (
     EVENT_TOPIC,
     GONE_MS,
     STATUS_TOPIC,
+    VIEW_TOPIC,
     Header,
     topic,
 )
@@ -39,7 +40,7 @@ def _bare_status(camera: str) -> bytes:
 
 def _may_match(prefix: bytes) -> bool:
     """Whether any topic of ours begins so."""
-    known = (EVENT_TOPIC.encode(), STATUS_TOPIC.encode())
+    known = (EVENT_TOPIC.encode(), STATUS_TOPIC.encode(), VIEW_TOPIC.encode())
     return prefix.startswith(known) or any(topic.startswith(prefix) for topic in known)
 
 
@@ -69,6 +70,7 @@ class EventPublisher:
 
     def _open(self, endpoint: str) -> str:
         self._topics = Topics()
+        self._viewers: set[bytes] = set()  # topics of views that somebody listens to
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.XPUB)
         self._socket.set(zmq.XPUB_VERBOSE, 1)  # or a second subscriber of a topic would go unnoticed
@@ -96,6 +98,14 @@ class EventPublisher:
         self._statuses[camera] = msgspec.json.encode(fields, order="sorted")
         self._send_status(camera)
 
+    def watched(self, camera: str) -> bool:
+        """Whether anybody asked for the view of a camera: nothing needs to be drawn where nobody looks."""
+        return not self._viewers.isdisjoint((VIEW_TOPIC.encode(), topic(VIEW_TOPIC, camera)))
+
+    def view(self, camera: str, body: bytes) -> None:
+        """Send what a page shows of a camera. Never kept, and dropped where it is not fetched."""
+        self._send(VIEW_TOPIC, camera, self._heads.get(camera, 0), body)
+
     def poll(self) -> None:
         """Give new subscribers the last status of the cameras that they asked for. Call it often; it never waits.
 
@@ -111,11 +121,15 @@ class EventPublisher:
                 if not self._topics.add(prefix):
                     self._begin_anew()
                     return
-                if _may_match(prefix):
+                if prefix.startswith(VIEW_TOPIC.encode()):
+                    self._viewers.add(prefix)
+                elif _may_match(prefix):
                     prefixes.add(prefix)
                 else:
                     self._refused()
-            elif not said.startswith(ITS_END):
+            elif said.startswith(ITS_END):
+                self._viewers.discard(said.removeprefix(ITS_END))
+            else:
                 self._refused()
         for camera in self._statuses if prefixes else ():
             if topic(STATUS_TOPIC, camera).startswith(tuple(prefixes)):

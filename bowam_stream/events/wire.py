@@ -2,6 +2,8 @@
 
     event topic (PUB)        [event/v1/<camera>/,  header (msgpack), event (JSON, bowam.event/1)]
                              [status/v1/<camera>/, header (msgpack), status (JSON object)]
+                             [view/v1/<camera>/,   header (msgpack), signal and pictures (msgpack): for a page; only
+                                                   while somebody asks for it, never kept]
     journal socket (ROUTER)  request: {"since": {camera: seq}}                      answered by one page:
                              [{"type": "page", "journal": ..., "heads": ..., "complete": ...}, event, event, ...]
                              or [{"type": "refused", "error": ...}]
@@ -20,6 +22,7 @@ from bowam_stream.events.journal import PAGE_EVENTS
 
 EVENT_TOPIC = "event/v1/"
 STATUS_TOPIC = "status/v1/"
+VIEW_TOPIC = "view/v1/"
 MAX_REQUEST_BYTES = 64 * 1024  # a cursor of some thousand cameras
 MAX_MESSAGE_BYTES = 1024 * 1024  # a thousand times an event
 GONE_MS = 3000  # a machine that does not answer for so long is gone
@@ -72,7 +75,7 @@ class Refused(TransportError):
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """A message of the event topic, its body not yet interpreted."""
 
-    kind: Literal["event", "status"]
+    kind: Literal["event", "status", "view"]
     header: Header
     body: bytes
 
@@ -96,6 +99,8 @@ def read_message(parts: list[bytes]) -> Message:
         return Message(kind="event", header=header, body=parts[2])
     if parts[0] == topic(STATUS_TOPIC, header.camera):
         return Message(kind="status", header=header, body=parts[2])
+    if parts[0] == topic(VIEW_TOPIC, header.camera):
+        return Message(kind="view", header=header, body=parts[2])
     raise TransportError(f"unknown topic {parts[0][:100]!r}; is this the port of something else?")
 
 

@@ -11,6 +11,8 @@ stream.py       one open stream of a worker
 recognising.py  the network beside the spotter, for live use
 auditing.py     proof that running processes keep their promises
 folder.py       the private folder of a run
+view.py         what a worker shows to a page
+wishes.py       what somebody asked for on that page
 notify.py       how a process says that it lives, to systemd or to our supervisor
 summary.py      what a worker leaves of a recording when it is over
 arguments.py    command lines without passwords

@@ -10,7 +10,7 @@ from bowam_stream.keys import OWN, open_keys
 from bowam_stream.messages import Event
 from bowam_stream.pipeline.folder import private_folder
 from bowam_stream.pipeline.stop import StopFlag
-from bowam_stream.pipeline.supervisor import CAPTURE, WORKER, Supervisor
+from bowam_stream.pipeline.supervisor import CAPTURE, PAGE, WORKER, Supervisor
 from bowam_stream.pipeline.tap import Status, Tap
 
 POLL_S = 0.1
@@ -24,11 +24,12 @@ def live(
     stop: StopFlag,
     on_event: Callable[[Event], None],
     on_status: Callable[[Status], None],
+    page: bool = False,
 ) -> None:
     """Watch `source` until told to stop, on the addresses of `config`, so that others can subscribe and scrape.
 
-    A recording is played as a camera would send it. Raises ProcessFailed
-    with the one line of the process that failed.
+    A recording is played as a camera would send it. With `page`, a page shows what goes on. Raises ProcessFailed with
+    the one line of the process that failed.
     """
     if config.keys.folder is not None:  # both processes have the same key, whoever else server.key speaks of
         config = replaced(config, "keys", server=OWN)
@@ -38,6 +39,8 @@ def live(
         save_config(config, file)
         with Supervisor() as supervisor, Tap(config.events.endpoint, keys) as tap:
             supervisor.start(WORKER, ("worker", "--config", file))
+            if page:
+                supervisor.start(PAGE, ("page", "--config", file), vital=False)
             while not is_camera(source) and not stop and supervisor.watch() and not _ready(config.metrics):
                 tap.poll(POLL_S, on_event, on_status)  # a recording that is played now would lose its beginning
             capture = supervisor.start(

@@ -53,6 +53,9 @@ class Stream:
         times_ns = self._times_ns
         span_ns = times_ns[-1] - times_ns[0] if times_ns else 0
         last = self.last
+        age_ms = None
+        if last is not None and not self.hello.lossless and last.clock == clock.clock_id():
+            age_ms = round((clock.monotonic_ns() - last.moment.t_ns) / clock.NS_PER_MS, 1)
         return Status(
             camera=self.hello.camera,
             session=self.hello.session,
@@ -66,4 +69,6 @@ class Stream:
             t_ns=last.moment.t_ns if last else 0,
             ended=ended,
             quality=self.hello.quality,
+            age_ms=age_ms,
+            threshold=self.spotter.threshold,
         )

@@ -25,7 +25,7 @@ from bowam_stream.pipeline.stop import ERROR_PREFIX, FAILED, RESTARTS_VARIABLE, 
 
 log = logging.getLogger(__name__)
 
-CAPTURE, WORKER = "capture", "worker"  # what the processes are called
+CAPTURE, WORKER, PAGE = "capture", "worker", "page"  # what the processes are called
 
 
 class RestartPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,11 +41,21 @@ class RestartPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class Child:
     """One supervised process: its command, its current process, the crashes that lie within the window."""
 
-    def __init__(self, name: str, arguments: Sequence[str], policy: RestartPolicy, again: Sequence[str] = ()) -> None:
-        """`again`: options that come behind the verb when it is started again."""
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        policy: RestartPolicy,
+        again: Sequence[str] = (),
+        *,
+        vital: bool = True,
+    ) -> None:
+        """`again`: options that come behind the verb when it is started again; `vital`: no run goes on without it."""
         self.name = name
         self._arguments = list(arguments)
         self._again = list(again)
+        self._vital = vital
+        self._given_up = False
         self._policy = policy
         self._crashes: deque[float] = deque()
         self._restarts: Counter[str] = Counter()  # by reason
@@ -58,10 +68,12 @@ class Child:
     @property
     def running(self) -> bool:
         """False once it ended well. What crashed or failed is still to be seen to by `watch`."""
-        return self._start_at is not None or self._process.poll() != 0
+        return not self._given_up and (self._start_at is not None or self._process.poll() != 0)
 
     def watch(self, now_s: float) -> None:
         """Start the process again if it crashed; raise ProcessFailed if a person has to mend something."""
+        if self._given_up:
+            return
         if self._start_at is not None:
             if now_s >= self._start_at:
                 self._start_at = None
@@ -85,7 +97,12 @@ class Child:
         self._hangs = False
         if len(self._crashes) > self._policy.restarts:
             why = f": {self._error}" if self._error else ""
-            raise ProcessFailed(f"the {self.name} process ended {ended} {len(self._crashes)} times; giving up{why}")
+            said = f"the {self.name} process ended {ended} {len(self._crashes)} times; giving up{why}"
+            if self._vital:
+                raise ProcessFailed(said)
+            log.error("%s; everything else goes on", said)
+            self._given_up = True
+            return
         delay_s = min(self._policy.first_delay_s * 2 ** (len(self._crashes) - 1), self._policy.last_delay_s)
         log.warning("the %s process ended %s; starting it again in %.1f s", self.name, ended, delay_s)
         self._start_at = now_s + delay_s
@@ -157,9 +174,14 @@ class Supervisor:
         self._end_timeout_s = end_timeout_s
         self.children: list[Child] = []
 
-    def start(self, name: str, arguments: Sequence[str | Path], again: Sequence[str] = ()) -> Child:
-        """Start `bowam ARGUMENTS` as a process called `name`; `again`: options for when it is started again."""
-        child = Child(name, [str(argument) for argument in arguments], self._policy, again)
+    def start(
+        self, name: str, arguments: Sequence[str | Path], again: Sequence[str] = (), *, vital: bool = True
+    ) -> Child:
+        """Start `bowam ARGUMENTS` as a process called `name`; `again`: options for when it is started again.
+
+        One that is not `vital` is left alone where it keeps crashing.
+        """
+        child = Child(name, [str(argument) for argument in arguments], self._policy, again, vital=vital)
         self.children.append(child)
         return child
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 import zmq
@@ -10,9 +10,10 @@ import zmq
 from bowam_stream.addresses import reachable
 from bowam_stream.errors import TransportError
 from bowam_stream.events import from_json
-from bowam_stream.events.wire import MAX_MESSAGE_BYTES, read_message
+from bowam_stream.events.wire import EVENT_TOPIC, MAX_MESSAGE_BYTES, STATUS_TOPIC, VIEW_TOPIC, read_message
 from bowam_stream.keys import Keys, connect
 from bowam_stream.messages import Event
+from bowam_stream.pipeline.view import View
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,25 +31,41 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     t_ns: int = 0
     ended: bool = False
     quality: tuple[str, ...] = ()
+    age_ms: float | None = None  # capture of the last frame to now; None where the clocks can't be compared
+    threshold: float = 0.0  # of the spotter, now
+
+
+def _nobody(_: Any) -> None:
+    """Whoever is not interested."""
 
 
 class Tap:
-    """A subscriber without memory. Sees only what is published while it polls."""
+    """A subscriber without memory. Sees only what is published while it polls.
 
-    def __init__(self, endpoint: str, keys: Keys | None = None) -> None:
+    With `views` it also listens to the view topic of all cameras, and the worker draws for it.
+    """
+
+    def __init__(self, endpoint: str, keys: Keys | None = None, *, views: bool = False) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.SUB)
         self._socket.set(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
         self._socket.set(zmq.LINGER, 0)
         self._socket.set(zmq.RECONNECT_IVL, 20)
-        self._socket.subscribe(b"")
+        for prefix in (EVENT_TOPIC, STATUS_TOPIC, VIEW_TOPIC) if views else (EVENT_TOPIC, STATUS_TOPIC):
+            self._socket.subscribe(prefix.encode())
         try:
             connect(self._socket, reachable(endpoint), keys)
         except BaseException:
             self._context.destroy(linger=0)
             raise
 
-    def poll(self, timeout_s: float, on_event: Callable[[Event], None], on_status: Callable[[Status], None]) -> None:
+    def poll(
+        self,
+        timeout_s: float,
+        on_event: Callable[[Event], None] = _nobody,
+        on_status: Callable[[Status], None] = _nobody,
+        on_view: Callable[[View], None] = _nobody,
+    ) -> None:
         """Wait up to `timeout_s` for something, then hand out all that is there."""
         ready = self._socket.poll(round(timeout_s * 1000))
         while ready:
@@ -56,6 +73,8 @@ class Tap:
                 message = read_message(self._socket.recv_multipart(zmq.NOBLOCK))
                 if message.kind == "event":
                     on_event(from_json(message.body))
+                elif message.kind == "view":
+                    on_view(msgspec.msgpack.decode(message.body, type=View))
                 else:
                     on_status(msgspec.json.decode(message.body, type=Status))
             except (TransportError, msgspec.DecodeError):

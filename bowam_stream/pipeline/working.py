@@ -22,6 +22,8 @@ from bowam_stream.pipeline.recognising import EngineBuilds, Recognised, Recognit
 from bowam_stream.pipeline.stop import StopFlag, restarts
 from bowam_stream.pipeline.stream import Stream
 from bowam_stream.pipeline.summary import RunSummary, write_summary
+from bowam_stream.pipeline.view import Views
+from bowam_stream.pipeline.wishes import Wishes
 from bowam_stream.report import Recorder
 from bowam_stream.transport import FrameReceiver, Message, open_receiver
 from bowam_stream.transport.interface import ABSENT, NOTHING_SKIPPED, STAGE, Skipped
@@ -53,6 +55,8 @@ class Worker:
         ledger: EventLedger,
         metrics: WorkerMetrics,
         recognition: RecognitionThread | None = None,
+        views: Views | None = None,
+        wishes: Wishes | None = None,
         run_folder: Path | None = None,
         record: bool = False,
     ) -> None:
@@ -65,6 +69,8 @@ class Worker:
         self._streams: dict[str, Stream] = {}
         self._status_ns: dict[str, int] = {}
         self._recognition = recognition
+        self._views = views
+        self._wishes = wishes
         self._kept_ns = clock.monotonic_ns()
 
     @property
@@ -81,6 +87,8 @@ class Worker:
         """Write down and publish what the network has answered."""
         if self._recognition is not None:
             self._publish(self._recognition.done())
+        if self._views is not None:
+            self._views.poll()
 
     def upkeep(self) -> None:
         """Once a second: write down where the frames went, and what had to wait for the journal."""
@@ -95,6 +103,9 @@ class Worker:
         if self._ledger.keep(changed):
             for stream in self._streams.values():
                 stream.unkept = False
+        if self._wishes is not None and self._wishes.changed():
+            for stream in self._streams.values():
+                self._tune(stream)
 
     def handle(self, message: Message, skipped: Skipped = NOTHING_SKIPPED) -> None:
         """One message of a camera, as far as it goes: what needs no answer of the thread is safe afterwards.
@@ -155,8 +166,19 @@ class Worker:
         self._metrics.camera_up(hello.camera, True)
         for event in self._ledger.open(hello.camera, resume=hello.session if hello.lossless else None):
             self._metrics.event(event)
-        self._streams[hello.camera] = Stream(hello, self._config, recorder, account)
+        stream = self._streams[hello.camera] = Stream(hello, self._config, recorder, account)
+        self._tune(stream)
         log.info("watching %s", hello.source)
+
+    def _tune(self, stream: Stream) -> None:
+        """As sensitive as was asked for on the page. A recording stays as the settings say."""
+        if self._wishes is None or stream.hello.lossless:
+            return
+        wanted = self._wishes.threshold(stream.hello.camera)
+        threshold = self._config.spotting.threshold if wanted is None else wanted
+        if threshold != stream.spotter.threshold:
+            log.info("%s: the threshold is %.2f from now on", stream.hello.camera, threshold)
+            stream.spotter.tune(threshold)
 
     def _abandon(self, stream: Stream, *, resumes: bool) -> None:
         """A stream without an end. One that `resumes`, a recording that begins anew, will say the same events again."""
@@ -185,6 +207,8 @@ class Worker:
         for row in stream.spotter.trace:
             if row.refused is not None:
                 self._metrics.refused(frame.camera, row.refused)
+        if self._views is not None:
+            self._views.frame(stream.hello, frame, stream.spotter.trace)
         self._settle(stream, candidates, frame)
         now_ns = clock.monotonic_ns()
         if now_ns - self._status_ns.get(frame.camera, 0) > STATUS_EVERY_NS:
@@ -223,6 +247,8 @@ class Worker:
         for candidate in candidates:
             if stream.recorder:
                 stream.recorder.candidate(candidate)
+            if self._views is not None:
+                self._views.candidate(stream.hello, candidate)
             if live and self._recognition is not None and self._recogniser.asks(candidate):
                 self._recognition.submit(Waiting(candidate=candidate, trigger_ns=trigger_ns))
                 continue
@@ -360,12 +386,16 @@ def run_worker(
         receiver = stack.enter_context(open_receiver(config.transport, lossless=lossless, observer=metrics, keys=keys))
         ledger = EventLedger(journal, publisher, metrics.stage, patient=not lossless, on_journal=metrics.journal_state)
         not_ready[0] = lambda: ledger.trouble
+        views = stack.enter_context(Views(publisher, preview=config.page.preview))
+        wishes = None if lossless else Wishes(journal, keep=bool(restarts()))
         worker = Worker(
             config,
             recogniser=recogniser,
             ledger=ledger,
             metrics=metrics,
             recognition=recognition,
+            views=views,
+            wishes=wishes,
             run_folder=run_folder,
             record=record,
         )

@@ -13,6 +13,7 @@ ARROW_STEP_PX = 12  # one arrow per cell of the crop
 ARROW_REACH_PX = 20.0  # how long the longest arrows may become
 MAGNIFICATIONS = (1, 2, 5, 10)
 FULL_COLOUR_PX = 1.2  # movement is never drawn at full strength below this: noise must look like noise
+PLAIN_GREY = 96  # what the flow is drawn over where no face may be seen
 FULL_STRAIN = 0.1  # nor is strain
 
 
@@ -33,7 +34,7 @@ FINENESSES = (
 
 
 class EventPictures(msgspec.Struct, frozen=True, kw_only=True):
-    """What the page shows of one event. Pictures are data URIs."""
+    """What the page shows of one event. Pictures are data URIs; those that are left out are ""."""
 
     onset: str
     apex: str
@@ -42,12 +43,12 @@ class EventPictures(msgspec.Struct, frozen=True, kw_only=True):
     arrows: str  # path of an SVG in crop px, to be laid over `flow`
     magnification: int  # of the arrows
     largest_px: float  # 99th percentile of the movement
-    strain: str  # empty where it is left out
+    strain: str
     largest_strain: float  # 99th percentile, px per px
 
 
-def event_pictures(triple: Triple, fineness: Fineness = FINENESSES[0]) -> EventPictures:
-    """Compute the flow as the network sees it, and draw it."""
+def event_pictures(triple: Triple, fineness: Fineness = FINENESSES[0], *, faces: bool = True) -> EventPictures:
+    """Compute the flow as the network sees it, and draw it over the apex; without `faces`, over plain grey."""
     # The flow points from the apex home, twice; people ask where the skin went.
     movement = bidirectional_flow(triple.onset, triple.apex, triple.offset) / -2.0
     length = np.linalg.norm(movement, axis=2)
@@ -55,12 +56,13 @@ def event_pictures(triple: Triple, fineness: Fineness = FINENESSES[0]) -> EventP
     magnification = next((m for m in reversed(MAGNIFICATIONS) if m * largest <= ARROW_REACH_PX), 1)
     strain = optical_strain(movement)
     largest_strain = float(np.percentile(strain, 99))
-    flow_picture = _over(triple.apex, direction_colours(movement), length / max(largest, FULL_COLOUR_PX))
-    strain_picture = _over(triple.apex, *_heat(strain / max(largest_strain, FULL_STRAIN)))
+    ground = triple.apex if faces else np.full_like(triple.apex, PLAIN_GREY)
+    flow_picture = _over(ground, direction_colours(movement), length / max(largest, FULL_COLOUR_PX))
+    strain_picture = _over(ground, *_heat(strain / max(largest_strain, FULL_STRAIN)))
     return EventPictures(
-        onset=data_uri(triple.onset, fineness),
-        apex=data_uri(triple.apex, fineness),
-        offset=data_uri(triple.offset, fineness),
+        onset=data_uri(triple.onset, fineness) if faces else "",
+        apex=data_uri(triple.apex, fineness) if faces else "",
+        offset=data_uri(triple.offset, fineness) if faces else "",
         flow=data_uri(flow_picture, fineness),
         arrows=arrows(movement, magnification, least_px=0.25 * max(largest, FULL_COLOUR_PX)),
         magnification=magnification,

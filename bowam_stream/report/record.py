@@ -137,15 +137,8 @@ class Recorder:
 
     def frame(self, frame: AlignedFrame, trace: Sequence[TraceLike]) -> None:
         """Note one frame and the rows of the spotter that belong to it."""
-        faces = {face.track: face for face in frame.faces}
-        rows = {row.face: row for row in trace}
-        record = FrameRecord(
-            frame=frame.moment.frame,
-            t_ns=frame.moment.t_ns,
-            faces=tuple(_face_record(track, faces.get(track), rows.get(track)) for track in sorted({*faces, *rows})),
-        )
         self._last_frame = frame.moment.frame
-        self._write(self._frames, record)
+        self._write(self._frames, frame_record(frame, trace))
 
     def candidate(self, candidate: Candidate) -> None:
         """Note that the last frame brought a candidate; keep the three crops of one that the network looks at."""
@@ -232,6 +225,17 @@ def _bodies(file: Path) -> Iterator[bytes]:
             if len(body) < length:
                 return
             yield body
+
+
+def frame_record(frame: AlignedFrame, trace: Sequence[TraceLike], *, places: bool = True) -> FrameRecord:
+    """One frame and the rows of the spotter that belong to it; without `places`, nothing says where a face was."""
+    faces = {face.track: face for face in frame.faces} if places else {}
+    rows = {row.face: row for row in trace}
+    return FrameRecord(
+        frame=frame.moment.frame,
+        t_ns=frame.moment.t_ns,
+        faces=tuple(_face_record(track, faces.get(track), rows.get(track)) for track in sorted({*faces, *rows})),
+    )
 
 
 def _face_record(track: int, face: Face | None, row: TraceLike | None) -> FaceRecord:

@@ -85,6 +85,10 @@ class FaceMachine:
     def still(self) -> bool:
         return self._open is None and not self._slow
 
+    def tune(self, settings: SpottingSettings) -> None:
+        """Go on with other thresholds; spans of time must stay as they are."""
+        self._settings = settings
+
     def push(self, moment: Moment, row: np.ndarray, flaws: tuple[str, ...], rate_hz: float | None) -> list[Candidate]:
         """Take in one frame: `row` as laid out in `trail`, `flaws` what is wrong with it, `rate_hz` of the stream."""
         s = self._settings

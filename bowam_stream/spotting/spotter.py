@@ -46,6 +46,11 @@ class FaceSpotter:
         self.seen_ns: int | None = None
         self.used_ns = -(1 << 62)
 
+    def tune(self, settings: SpottingSettings) -> None:
+        """Go on with other settings; what is measured already stays."""
+        self._settings = settings
+        self.machine.tune(settings)
+
     def push(self, frame: AlignedFrame, face: Face, flaws: tuple[str, ...], rate_hz: float | None) -> list[Candidate]:
         t_ns = frame.moment.t_ns
         self.seen_ns = t_ns
@@ -90,6 +95,17 @@ class Spotter:
         self._periods_ns: deque[int] = deque(maxlen=_PERIODS)
         self._last: AlignedFrame | None = None
         self.trace: tuple[TraceRow, ...] = ()
+
+    @property
+    def threshold(self) -> float:
+        """Of the signal, in units of the face's noise: what a movement must exceed now."""
+        return self._settings.threshold
+
+    def tune(self, threshold: float) -> None:
+        """Ask for more or for less of a movement from the next frame on. Live only: a replay must not be tuned."""
+        self._settings = msgspec.structs.replace(self._settings, threshold=threshold)
+        for face in self._faces.values():
+            face.tune(self._settings)
 
     def push(self, frame: AlignedFrame) -> list[Candidate]:
         """What this frame makes known, oldest first."""
