@@ -23,7 +23,7 @@ from bowam_stream.report.record import FrameRecord, TraceLike, frame_record
 
 log = logging.getLogger(__name__)
 
-EVERY_NS = clock.NS_PER_SECOND // 10  # a view of each camera
+EVERY_NS = 95 * clock.NS_PER_MS  # a view of each camera: three frames at 30 per second
 JPEG_QUALITY = 80
 MOST_FRAMES = 64  # of a view: 200 per second are 20
 MOST_DRAWN = 8  # events that wait to be drawn; more are not

@@ -12,8 +12,9 @@ import pytest
 
 from bowam_stream import clock
 from bowam_stream.config import Config
-from bowam_stream.errors import ConfigError, SourceError
+from bowam_stream.errors import ConfigError, ProcessFailed, SourceError
 from bowam_stream.events import EventLedger, Journal
+from bowam_stream.events.sensitivity import Sensitivity, ask
 from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Event, Hello, Model, Moment, Triple
 from bowam_stream.metrics import Heartbeat, WorkerMetrics
 from bowam_stream.pipeline import replaying, stream, working
@@ -21,7 +22,8 @@ from bowam_stream.pipeline.notify import Notifier
 from bowam_stream.pipeline.stop import StopFlag
 from bowam_stream.pipeline.summary import read_summary
 from bowam_stream.pipeline.supervisor import Child, RestartPolicy
-from bowam_stream.spotting import TraceRow
+from bowam_stream.pipeline.wishes import Wishes
+from bowam_stream.spotting import SpottingSettings, TraceRow
 from bowam_stream.worker import Recogniser
 
 MODEL = Model(name="fake", weights="sha256:00", backend="eager")
@@ -52,9 +54,13 @@ class FakeSpotter:
 
     trace = ()
 
-    def __init__(self, settings: object, hello: Hello) -> None:
+    def __init__(self, settings: SpottingSettings, hello: Hello) -> None:
         self._hello = hello
         self._open = False
+        self.threshold = settings.threshold
+
+    def tune(self, threshold: float) -> None:
+        self.threshold = threshold
 
     def _candidate(self, phase: str, **changes: object) -> Candidate:
         picture = np.zeros((240, 240), np.uint8)
@@ -311,6 +317,57 @@ def test_a_process_that_crashed_counts_as_running_until_the_supervisor_saw_it(mo
         seen.append(child.running)
     assert seen == [True, True, False]
     child.end(0)
+
+
+def test_a_page_that_keeps_crashing_is_left_alone_and_the_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anything else that crashes so often ends the run."""
+
+    class Popen:
+        pid = 1
+
+        def __init__(self, *_: object, **__: object) -> None:
+            self.stderr = io.StringIO("")
+
+        def poll(self) -> int:
+            return -11
+
+    monkeypatch.setattr(subprocess, "Popen", Popen)
+    policy = RestartPolicy(restarts=2)
+    page = Child("page", ["page"], policy, vital=False)
+    for second in range(50):
+        page.watch(float(second))
+    assert not page.running
+    worker = Child("worker", ["worker"], policy)
+
+    def watch_long() -> None:
+        for second in range(50):
+            worker.watch(float(second))
+
+    with pytest.raises(ProcessFailed, match="3 times; giving up"):
+        watch_long()
+    for child in (page, worker):
+        child.end(0)
+
+
+def test_a_live_camera_follows_what_is_asked_for_on_the_page_and_a_recording_does_not(
+    worker: working.Worker, heard: Heard, tmp_path: Path
+) -> None:
+    """Within a second; the status says what holds. A session that begins later begins with it."""
+    with Journal(tmp_path / "journal.sqlite") as page, Journal(tmp_path / "journal.sqlite") as other:
+        worker._wishes = Wishes(other, keep=False)
+        worker.handle(hello(lossless=False))
+        for index, threshold in enumerate((3.5, None, 7.0)):
+            ask(page, Sensitivity(camera="cam0", threshold=threshold))
+            worker._kept_ns -= 2 * working.KEEP_EVERY_NS
+            worker.upkeep()
+            worker._status_ns.clear()
+            worker.handle(frame(index))
+        assert [status["threshold"] for status in heard.statuses] == [3.5, SpottingSettings().threshold, 7.0]
+        for session, lossless in (("again", False), ("recording", True)):
+            worker.handle(hello(session, lossless=lossless))
+            worker._status_ns.clear()
+            worker.handle(frame(0, session))
+        assert [status["threshold"] for status in heard.statuses[-2:]] == [7.0, SpottingSettings().threshold]
 
 
 def test_the_loop_acknowledges_the_end_after_everything_is_safe(worker: working.Worker, heard: Heard) -> None:
