@@ -32,7 +32,7 @@ class Layout:
         self.feed = Feed(self._acknowledged, self._came)
         self.desk = Desk(room, self.feed.send, self._show_health)
         self._header()
-        with ui.element("main"):
+        with ui.element("div").classes("page"):
             with ui.element("div").classes("column"):
                 self._signal = ui.element("section").classes("sheet").props('aria-label="Motion"')
                 with self._signal:
