@@ -1,34 +1,50 @@
-"""What Prometheus finds at a capture and at a worker, from their registries."""
+"""What Prometheus finds at a capture and at a worker, from the registries that they serve."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from prometheus_client import CollectorRegistry
-
-from bowam_stream.metrics import CaptureMetrics, WorkerMetrics
+from bowam_stream.metrics import CaptureMetrics, MetricsServer, WorkerMetrics
 from docs.generate.sources import code, definitions, inline
+
+
+class Found(NamedTuple):
+    """One metric of one process."""
+
+    kind: str
+    labels: tuple[str, ...]
+    meaning: str
 
 
 def metrics() -> str:
     """One list: the metrics that only one of both has, and those of both."""
-    ours = {"capture": _of(CaptureMetrics().registry), "worker": _of(WorkerMetrics().registry)}
+    ours = served()
     rows = []
     for name in sorted({name for found in ours.values() for name in found}):
         processes = [process for process, found in ours.items() if name in found]
-        kind, labels, meaning = ours[processes[0]][name]
-        by = f" by {', '.join(map(code, labels))}" if labels else ""
-        rows.append((code(name), f"{inline(meaning)} {kind.capitalize()}{by}, at {' and '.join(processes)}."))
+        one = ours[processes[0]][name]
+        by = f" by {', '.join(map(code, one.labels))}" if one.labels else ""
+        rows.append((code(name), f"{inline(one.meaning)} {one.kind.capitalize()}{by}, at {' and '.join(processes)}."))
     return definitions(rows)
 
 
-def _of(registry: CollectorRegistry) -> dict[str, tuple[str, tuple[str, ...], str]]:
-    """name -> kind, labels, meaning."""
+def served() -> dict[str, Mapping[str, Found]]:
+    """Process -> name -> what is served there; the server adds some of its own."""
     found = {}
-    collectors: dict[Any, Any] = registry._collector_to_names  # how the client knows a metric's labels
-    labels = {
-        name: tuple(getattr(collector, "_labelnames", ())) for collector, names in collectors.items() for name in names
-    }
-    for metric in registry.collect():
-        kind = metric.type
-        name = f"{metric.name}_total" if kind == "counter" else f"{metric.name}_info" if kind == "info" else metric.name
-        found[name] = (kind, labels.get(name) or labels.get(metric.name, ()), metric.documentation)
+    for process, kind in {"capture": CaptureMetrics, "worker": WorkerMetrics}.items():
+        made = kind()
+        with MetricsServer(made, port=0):
+            found[process] = dict(_of(made.registry))
     return found
+
+
+def _of(registry: Any) -> list[tuple[str, Found]]:
+    names = registry._collector_to_names.items()  # how the client knows whose labels they are
+    labels = {name: tuple(getattr(collector, "_labelnames", ())) for collector, known in names for name in known}
+    suffixes = {"counter": "_total", "info": "_info"}
+    return [
+        (
+            metric.name + suffixes.get(metric.type, ""),
+            Found(metric.type, labels.get(metric.name, ()), metric.documentation),
+        )
+        for metric in registry.collect()
+    ]
