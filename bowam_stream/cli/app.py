@@ -29,6 +29,11 @@ WATCH = (
         "Watch a camera until Ctrl-C. Others may subscribe to the events and scrape the metrics meanwhile.",
     ),
     Verb("subscribe", "bowam_stream.cli.subscribe:subscribe", "Print events as JSON lines; Ctrl-C ends."),
+    Verb(
+        "events",
+        "bowam_stream.cli.events:app",
+        "Show events, or write them for spreadsheets, ELAN, Praat, BORIS, BIDS.",
+    ),
 )
 PIECES = (
     Verb("capture", "bowam_stream.cli.capture:capture", "Decode one source, align its faces and publish them."),
