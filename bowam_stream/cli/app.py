@@ -28,6 +28,11 @@ WATCH = (
         "bowam_stream.cli.live:live",
         "Watch a camera until Ctrl-C. Others may subscribe to the events and scrape the metrics meanwhile.",
     ),
+    Verb(
+        "page",
+        "bowam_stream.cli.page:page",
+        "Show it in a browser: live, or from an old journal or a kept replay. Ctrl-C ends.",
+    ),
     Verb("subscribe", "bowam_stream.cli.subscribe:subscribe", "Print events as JSON lines; Ctrl-C ends."),
     Verb(
         "events",

@@ -193,7 +193,11 @@ class Record:
     def frames(self) -> Iterator[FrameRecord]:
         """Frame after frame, from disk: memory stays flat however long the run was."""
         decoder = msgspec.msgpack.Decoder(FrameRecord)
-        yield from map(decoder.decode, _bodies(self._folder / "frames.bin"))
+        yield from map(decoder.decode, self.bodies())
+
+    def bodies(self) -> Iterator[bytes]:
+        """The same before it is decoded, for whoever keeps the places of frames in the file."""
+        return _bodies(self._folder / "frames.bin")
 
     def told(self) -> tuple[Told, ...]:
         """Which candidates came, and when, in their order."""
