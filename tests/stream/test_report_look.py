@@ -24,11 +24,9 @@ MARKS += ("state-open", "state-told", "state-slow")
 
 def palettes() -> dict[str, dict[str, str]]:
     """Theme -> name -> #rrggbb, from the style itself."""
-    light, dark = re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)[:2]
-    printed = re.search(r"@media print \{\s*:root \{(.*?)\}", STYLE, re.DOTALL)
-    assert printed
-    themes = [dict(re.findall(r"--([\w-]+): (#[0-9a-f]+)", block)) for block in (light, dark, printed[1])]
-    return {"light": themes[0], "dark": themes[0] | themes[1], "print": themes[0] | themes[2]}
+    blocks = re.findall(r":root(?::not\(\.paper\))? \{(.*?)\}", STYLE, re.DOTALL)
+    light, dark, printed = (dict(re.findall(r"--([\w-]+): (#[0-9a-f]+)", block)) for block in blocks)
+    return {"light": light, "dark": light | dark, "print": light | printed}
 
 
 def luminance(colour: str) -> float:

@@ -1,6 +1,7 @@
 // Draws the timeline in the colours of the page, plays the three pictures of an event, sorts and filters the table.
 "use strict";
 const figure = document.getElementById("figure");
+const PAPER_PX = 660; // wide: fits between the margins of A4 and Letter
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 function colour(name) {
@@ -24,6 +25,7 @@ function themed() {
   layout.hoverlabel = { bgcolor: colour("sheet"), bordercolor: line, font: { color: ink } };
   for (const axis of ["xaxis", "yaxis", "yaxis2"]) Object.assign(layout[axis], { gridcolor: line, linecolor: line, tickcolor: line });
   if (layout.xaxis.rangeslider.visible) Object.assign(layout.xaxis.rangeslider, { bgcolor: colour("ground"), bordercolor: line, borderwidth: 1 });
+  if (document.documentElement.classList.contains("paper")) layout.width = PAPER_PX;
   return { data, layout };
 }
 
@@ -60,8 +62,9 @@ async function start() {
     if (anchor) location.hash = anchor;
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-  addEventListener("beforeprint", draw);
-  addEventListener("afterprint", draw);
+  for (const [moment, paper] of [["beforeprint", true], ["afterprint", false]]) {
+    addEventListener(moment, () => { document.documentElement.classList.toggle("paper", paper); draw(); });
+  }
   const moves = {
     earlier: (a, b) => [a - (b - a) / 2, b - (b - a) / 2], later: (a, b) => [a + (b - a) / 2, b + (b - a) / 2],
     closer: (a, b) => [a + (b - a) / 4, b - (b - a) / 4], wider: (a, b) => [a - (b - a) / 2, b + (b - a) / 2], all: () => all,
