@@ -96,20 +96,30 @@ class Desk:
         ids = self._ids()
         near = self._room.entries.nearest(ids, self._moment_ns)
         if near is not None:
-            if near not in self._shown:
-                self._go_to(len(ids) - 1 - list(ids).index(near))
+            self._top, self._stale = len(ids) - 1 - ids.index(near), True  # its card comes first
             self._extra["current"] = near
         self._extra["moment"] = self._moment(self._moment_ns)
 
     def step(self, frames: int) -> None:
         """A frame on, or back."""
         rows = self._rows()
-        if rows is None or not len(rows) or self.following:
+        if self.following:
+            return
+        if rows is None or not len(rows):
+            self._step_events(1 if frames > 0 else -1)
             return
         t_ns = self._moment_ns if self._moment_ns is not None else int(rows.t_ns[0])
         here = int(np.searchsorted(rows.t_ns, t_ns, side="right")) - 1
         t_ns = int(rows.t_ns[min(max(here + frames, 0), len(rows) - 1)])
         self.seek((t_ns - (self._base_ns or 0)) / NS_PER_MS)
+
+    def _step_events(self, by: int) -> None:
+        """The next event, or the one before, where no frames are known."""
+        ids = self._ids()
+        near = None if self._moment_ns is None else self._room.entries.nearest(ids, self._moment_ns)
+        here = ids.index(near) + by if near is not None else 0 if by > 0 else len(ids) - 1
+        if 0 <= here < len(ids):
+            self.go_to_event(ids[here])
 
     def go_to_event(self, event_id: str) -> None:
         """Look at the moment of an event."""
@@ -313,7 +323,7 @@ class Desk:
             "marks": marks(within, first_ns, MARKS),
             "overview": overview,
             "utc": utc,
-            "frames": rows is not None,
+            "frames": rows is not None and len(rows) > 0,
         }
 
     def _moment(self, t_ns: int) -> Packet:

@@ -96,7 +96,7 @@ class Layout:
                     ui.label(f"It can't be chosen here: {chosen.why_not}.").classes("faint")
                 else:
                     least, most = math.ceil(chosen.least * 10) / 10, math.floor(chosen.most * 10) / 10
-                    with ui.element("div").classes("row"):
+                    with ui.element("div").classes("pair"):
                         self._slider = ui.slider(min=least, max=most, step=0.1, value=least)
                         self._slider.props('aria-label="False alarms per hour"')
                         self._number = ui.number(min=least, max=most, step=0.1, format="%.1f", label="per hour")

@@ -96,7 +96,7 @@ export default {
       if (packet.count) this.count = packet.count;
       if (packet.trouble !== undefined) this.trouble = packet.trouble;
       for (const [id, words] of packet.failed || []) this.failed[id] = words;
-      if (packet.current) { this.choose(packet.current); this.$nextTick(() => this.bring(packet.current)); }
+      if (packet.current) this.choose(packet.current);
     },
     flash(id) {
       const card = document.getElementById("event-" + id);
@@ -108,7 +108,6 @@ export default {
       this.current = id;
       if (focus) this.$nextTick(() => { const card = document.getElementById("event-" + id); if (card) card.focus(); });
     },
-    bring(id) { const card = document.getElementById("event-" + id); if (card) card.scrollIntoView({ block: "nearest" }); },
     drafted(id) { const draft = this.drafts[id]; return !!draft && draft.touched !== draft.label + "\n" + draft.note; },
     draft(card) {
       if (!this.drafts[card.id]) {

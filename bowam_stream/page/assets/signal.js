@@ -2,13 +2,13 @@
 const SPAN_MS = 20000, KEPT_MS = 40000, DELAY_MS = 150, STEP_MS = 30, STATES = ["", "rest", "open", "told", "slow"];
 
 export default {
-  template: `<div class="signal">
+  template: `<div class="signal" v-show="known">
     <canvas ref="canvas" role="img" :aria-label="'Motion signal, ' + words"></canvas>
     <p class="legend"><span class="state" :data-state="state"><i></i>{{ words }}</span>
       <span class="key line">motion {{ value }}</span><span class="key dashed">threshold {{ limit }}</span>
       <span class="faint">in units of this face's noise</span></p>
   </div>`,
-  data: () => ({ state: "", words: "nothing seen yet", value: "", limit: "" }),
+  data: () => ({ known: true, state: "", words: "nothing seen yet", value: "", limit: "" }),
   created() {
     this.forget();
     this.bands = [];
@@ -44,6 +44,8 @@ export default {
       if (packet.paused !== undefined) { this.held = packet.paused; this.fresh = true; }
       if (packet.utc !== undefined) this.utc = packet.utc;
       if (packet.timeline && packet.timeline.utc !== undefined) this.utc = packet.timeline.utc;
+      if (packet.timeline) this.known = packet.timeline.frames !== false;
+      if (packet.signal) this.known = true;
       if (packet.signal) this.add(packet.signal);
       if (packet.cards) this.mark(packet.cards);
       if (packet.moment) this.look(packet.moment);
