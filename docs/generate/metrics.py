@@ -29,7 +29,7 @@ def metrics() -> str:
 
 def served() -> dict[str, Mapping[str, Found]]:
     """Process -> name -> what is served there; the server adds some of its own."""
-    found = {}
+    found: dict[str, Mapping[str, Found]] = {}
     for process, kind in {"capture": CaptureMetrics, "worker": WorkerMetrics}.items():
         made = kind()
         with MetricsServer(made, port=0):

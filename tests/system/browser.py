@@ -50,12 +50,12 @@ class Browser:
 
     def complaints(self) -> list[str]:
         """Errors and warnings on the console since the last call."""
-        logs: list[dict[str, Any]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
+        logs: list[dict[str, Any]] = self.driver.get_log("browser")
         return [entry["message"] for entry in logs if entry["level"] in ("SEVERE", "WARNING")]
 
     def hosts(self) -> set[str]:
         """Whom the page asked for anything since the last call."""
-        logs: list[dict[str, Any]] = self.driver.get_log("performance")  # type: ignore[no-untyped-call]
+        logs: list[dict[str, Any]] = self.driver.get_log("performance")
         found = set()
         for entry in logs:
             said = json.loads(entry["message"])["message"]
