@@ -47,7 +47,7 @@ soak: $(STAMP) daemons ## faults of all kinds for 30 minutes, with 8 cameras; MI
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) --cameras $(CAMERAS) --seed $(SEED) --kinds "$(KINDS)"
 
 DAEMONS := prometheus faketime iproute2 python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good \
-    gstreamer1.0-plugins-ugly
+    gstreamer1.0-plugins-ugly chromium chromium-driver
 
 daemons: # what the system tests talk to; a test whose daemon is missing skips and says so
 	@dpkg -s $(DAEMONS) >/dev/null 2>&1 || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \

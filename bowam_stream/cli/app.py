@@ -28,7 +28,17 @@ WATCH = (
         "bowam_stream.cli.live:live",
         "Watch a camera until Ctrl-C. Others may subscribe to the events and scrape the metrics meanwhile.",
     ),
+    Verb(
+        "page",
+        "bowam_stream.cli.page:page",
+        "Show it in a browser: live, or from an old journal or a kept replay. Ctrl-C ends.",
+    ),
     Verb("subscribe", "bowam_stream.cli.subscribe:subscribe", "Print events as JSON lines; Ctrl-C ends."),
+    Verb(
+        "events",
+        "bowam_stream.cli.events:app",
+        "Show events, or write them for spreadsheets, ELAN, Praat, BORIS, BIDS.",
+    ),
 )
 PIECES = (
     Verb("capture", "bowam_stream.cli.capture:capture", "Decode one source, align its faces and publish them."),

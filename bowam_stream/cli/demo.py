@@ -28,7 +28,9 @@ def demo(
     with RunProgress("making the clip") as progress:
         make_clip(demo_plan(), None, out, on_frame=progress.at)
     clip, truth = out / "clip.mp4", out / "truth.json"
-    outputs = Outputs(events=out / "events.jsonl", report=out / "report.html", overlay=out / "overlay.mp4")
+    outputs = Outputs(
+        events=out / "events.jsonl", report=out / "report.html", overlay=out / "overlay.mp4", keep=out / "kept"
+    )
     with run(
         str(clip),
         Config(),
@@ -45,7 +47,8 @@ def demo(
     console().print(
         f"\n{out}/report.html   the signal, every event, its three frames and its flow\n"
         f"{out}/overlay.mp4   the clip with what was seen drawn on it\n"
-        f"{out}/events.jsonl  the events; truth.json and clip.mp4 lie beside them",
+        f"{out}/events.jsonl  the events; truth.json and clip.mp4 lie beside them\n"
+        f"look at it:          bowam page {out}/kept",
         markup=False,
     )
 

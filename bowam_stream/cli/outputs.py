@@ -9,6 +9,8 @@ from bowam_stream.capture.images import SUFFIXES as IMAGES
 from bowam_stream.errors import ConfigError
 from bowam_stream.report.explain import check_format
 
+JOURNAL_FILE, RECORD_FOLDER = "journal.sqlite", "record"  # of a run that is kept
+
 if TYPE_CHECKING:
     from bowam_stream.messages import Event
 
@@ -28,12 +30,13 @@ class Outputs:
         report: Path | None,
         overlay: Path | None,
         explain: Path | None = None,
+        keep: Path | None = None,
         others: Iterable[Path | None] = (),
     ) -> None:
-        self.events, self.report, self.overlay, self.explain = events, report, overlay, explain
+        self.events, self.report, self.overlay, self.explain, self.keep = events, report, overlay, explain, keep
         taken = {Path(os.path.realpath(path)) for path in others if path}
         for path in filter(None, (events, report, overlay, explain)):
-            place = _writable(path)
+            place = writable(path)
             if place in taken:
                 raise ConfigError(f"can't write {path}: this run uses that file for something else; name another")
             if place.parent in taken and place.suffix.lower() in IMAGES:
@@ -41,13 +44,15 @@ class Outputs:
             taken.add(place)
         if explain is not None:
             check_format(explain)
+        if keep is not None:
+            _check_new_folder(keep)
 
     @property
     def need_record(self) -> bool:
-        return any(output is not None for output in (self.report, self.overlay, self.explain))
+        return any(output is not None for output in (self.report, self.overlay, self.explain, self.keep))
 
 
-def _writable(path: Path) -> Path:
+def writable(path: Path) -> Path:
     """Where `path` leads to, behind all links, if a file can be put there."""
     place = Path(os.path.realpath(path))
     if path.is_dir():
@@ -59,6 +64,38 @@ def _writable(path: Path) -> Path:
     if not os.access(place.parent, os.W_OK):
         raise ConfigError(f"can't write {path}: no permission for {place.parent}")
     return place
+
+
+def _check_new_folder(folder: Path) -> None:
+    """Nothing that lies there already is touched, but for what an earlier run kept."""
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file; name a folder for --keep")
+    known = {JOURNAL_FILE, RECORD_FOLDER, *(f"{JOURNAL_FILE}{end}" for end in ("-wal", "-shm"))}
+    strange = sorted(path.name for path in folder.iterdir() if path.name not in known) if folder.is_dir() else []
+    if strange:
+        raise ConfigError(f"{folder} holds other things ({strange[0]}); name a new folder for --keep")
+    parent = Path(os.path.realpath(folder)) if folder.is_dir() else Path(os.path.realpath(folder)).parent
+    if not parent.is_dir():
+        raise ConfigError(f"can't write {folder}: there is no folder {parent}; make it first")
+    if not os.access(parent, os.W_OK):
+        raise ConfigError(f"can't write {folder}: no permission for {parent}")
+
+
+def keep_run(folder: Path, record: Path, journal: Path) -> None:
+    """Move record and journal of a run to where `bowam page FOLDER` finds them."""
+    import shutil
+    import sqlite3
+
+    folder.mkdir(mode=0o700, exist_ok=True)
+    shutil.rmtree(folder / RECORD_FOLDER, ignore_errors=True)
+    shutil.move(record, folder / RECORD_FOLDER)
+    for end in ("", "-wal", "-shm"):
+        (folder / f"{JOURNAL_FILE}{end}").unlink(missing_ok=True)
+    source, target = sqlite3.connect(journal), sqlite3.connect(folder / JOURNAL_FILE)
+    with source, target:  # also what is in the write-ahead log yet
+        source.backup(target)
+    source.close()
+    target.close()
 
 
 def write_events(path: Path, events: Iterable["Event"]) -> None:

@@ -28,6 +28,10 @@ def replay(
         typer.Option(metavar="F.csv|F.parquet", help="Write signal, threshold, state and doubts of every frame here."),
     ] = None,
     journal: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep the run's journal here.")] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Keep journal, signals and event frames here, for: bowam page FOLDER."),
+    ] = None,
     weights: Weights = None,
     false_alarms_per_hour: FalseAlarms = None,
     camera: Camera = "cam0",
@@ -58,10 +62,15 @@ def replay(
             report=report,
             overlay=overlay,
             explain=explain,
+            keep=keep,
             others=(Path(video), journal, weights, config),
         ),
     ) as result:
         summarise(result)
+        if keep is not None:
+            from bowam_stream.cli.terminal import out
+
+            out().print(f"look at it: bowam page {keep}", markup=False)
 
 
 @contextlib.contextmanager
@@ -112,6 +121,11 @@ def run(
                 from bowam_stream.cli.pictures import draw
 
                 draw(result, video, settings, outputs, truth)
+            if outputs.keep:
+                from bowam_stream.cli.outputs import keep_run
+
+                assert result.record is not None, "the run was not recorded"
+                keep_run(outputs.keep, result.record, result.journal)
             yield result
 
 

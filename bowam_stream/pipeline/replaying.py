@@ -29,6 +29,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     summary: RunSummary
     events: tuple[Event, ...]  # every record of the session, in order of seq
     record: Path | None  # signals and event frames, if they were asked for; gone when the `with` block ends
+    journal: Path  # likewise, unless it was to be kept
     interrupted: bool  # ended early, on request
 
 
@@ -75,6 +76,7 @@ def replay(
             summary=summary,
             events=events,
             record=folder / RECORD_FOLDER if record else None,
+            journal=Path(config.events.journal),
             interrupted=bool(stop),
         )
 

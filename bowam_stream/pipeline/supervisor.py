@@ -86,7 +86,12 @@ class Child:
             return
         self._reader.join(timeout=2)
         if status == 2 or (status == FAILED and not self._restarts):
-            raise ProcessFailed(self._error or f"the {self.name} process failed with status {status}")
+            said = self._error or f"the {self.name} process failed with status {status}"
+            if self._vital:
+                raise ProcessFailed(said)
+            log.error("no %s: %s", self.name, said)
+            self._given_up = True
+            return
         while self._crashes and now_s - self._crashes[0] > self._policy.window_s:
             self._crashes.popleft()
         self._crashes.append(now_s)

@@ -193,21 +193,32 @@ class Record:
     def frames(self) -> Iterator[FrameRecord]:
         """Frame after frame, from disk: memory stays flat however long the run was."""
         decoder = msgspec.msgpack.Decoder(FrameRecord)
-        yield from map(decoder.decode, _bodies(self._folder / "frames.bin"))
+        yield from map(decoder.decode, self.bodies())
+
+    def bodies(self) -> Iterator[bytes]:
+        """The same before it is decoded, for whoever keeps the places of frames in the file."""
+        return _bodies(self._folder / "frames.bin")
 
     def told(self) -> tuple[Told, ...]:
         """Which candidates came, and when, in their order."""
         decoder = msgspec.msgpack.Decoder(Told)
         return tuple(map(decoder.decode, _bodies(self._folder / "told.bin")))
 
+    def has_triple(self, event_id: str) -> bool:
+        """Whether the crops of an event were kept."""
+        return self._triple(event_id).exists()
+
     def triple(self, event_id: str) -> Triple | None:
         """The three crops of one event; None if the network never looked at it."""
-        path = self._folder / "triples" / f"{event_id}.png"
+        path = self._triple(event_id)
         strip = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.exists() else None
         if strip is None:
             return None
         onset, apex, offset = (np.ascontiguousarray(crop) for crop in np.split(strip, 3, axis=1))
         return Triple(onset=onset, apex=apex, offset=offset)
+
+    def _triple(self, event_id: str) -> Path:
+        return self._folder / "triples" / f"{event_id}.png"
 
 
 def _bodies(file: Path) -> Iterator[bytes]:

@@ -73,10 +73,16 @@ def threshold_for(points: OperatingPoints, per_hour: float) -> float:
     for threshold, rate in reversed(points.rates()):
         by_rate[rate] = threshold  # of equal rates the lowest threshold
     rates, thresholds = np.array(sorted(by_rate.items())).T
-    least, most = max(float(rates[0]), 1 / points.hours), float(rates[-1])
+    least, most = range_of(points)
     if not least <= per_hour <= most:
         raise ConfigError(
             f"no threshold was measured for {per_hour:g} false alarms per hour; "
             f"choose between {least:.1f} and {most:.1f}"
         )
     return round(float(np.interp(per_hour, rates, thresholds)), 3)
+
+
+def range_of(points: OperatingPoints) -> tuple[float, float]:
+    """The lowest and the highest rate of false alarms per hour that a threshold was measured for."""
+    rates = [rate for _, rate in points.rates()]
+    return max(min(rates), 1 / points.hours), max(rates)

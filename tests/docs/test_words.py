@@ -18,17 +18,6 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 SHELL = re.compile(r"[|<>;&]")
 OURS = ("bowam_stream/", "bowam_model/", "benchmarks/", "tests/", "deploy/", "docs/")
 
-NOT_YET = {
-    "page",
-    "events",
-    "--keep",
-    "--preview",
-    "--lsl",
-    "bowam_stream/page/",
-    "bowam_stream/formats/",
-    "bowam_stream/formats/lsl.py",
-}
-
 OTHERS = {"--help", "--older-than"}
 METRICS = {name for found in served().values() for name in found}
 
@@ -79,16 +68,13 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.rel
 def test_commands_are_understood(page: Path) -> None:
     """By the parser of the real command line: no option that does not exist, none that lacks."""
     for words in commands(page):
-        if not NOT_YET & set(words):
-            parse(words)
+        parse(words)
 
 
 @each_page
 def test_what_is_mentioned_exists(page: Path) -> None:
     """The verb, and each option of it."""
     for words in mentions(page):
-        if NOT_YET & set(words):
-            continue
         command = command_of(words)
         known = {"--help"} | {name for one in options_of(command) for name in (*one.opts, *one.secondary_opts)}
         assert words[0].startswith("-") or command.name != "bowam", words
@@ -101,7 +87,7 @@ def test_options_settings_and_metrics_exist(page: Path) -> None:
     text = page.read_text()
     options = all_options(typer.main.get_command(app))
     for name in re.findall(r"`(--[\w-]+)", text):
-        assert name in options | NOT_YET | OTHERS, name
+        assert name in options | OTHERS, name
     for stage, key in re.findall(r"`\[(\w+)\] (\w+)", text):
         assert hasattr(getattr(Config(), stage), key), (stage, key)
     for name in re.findall(r"`(bowam_[a-z_]+)(?:\{[\w,]+\})?`", text):
@@ -119,7 +105,7 @@ def test_files_that_are_named_are_there(page: Path) -> None:
     """As paths from the top, in code or behind a link."""
     text = page.read_text()
     for name in re.findall(r"`([\w./-]+)`", text):
-        if name.startswith(OURS) and name not in NOT_YET:
+        if name.startswith(OURS):
             assert (ROOT / name).exists(), name
     for name in re.findall(r"\]\(([\w./-]+)(?:#[\w-]+)?\)", text):
         assert (page.parent / name).exists(), name

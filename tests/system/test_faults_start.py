@@ -91,11 +91,12 @@ def test_a_live_run_whose_supervisor_is_killed_can_be_started_again_at_once(
 ) -> None:
     """The same command with the same ports and journal; what was open is closed, and numbers go on."""
     journal, config = tmp_path / "journal.sqlite", tmp_path / "bowam.toml"
-    ports = [free_port() for _ in range(5)]
+    ports = [free_port() for _ in range(6)]
     config.write_text(
         f"[transport]\nendpoint = 'tcp://127.0.0.1:{ports[0]}'\n[source]\nloops = 100\n"
         f"[events]\nendpoint = 'tcp://127.0.0.1:{ports[1]}'\njournal_endpoint = 'tcp://127.0.0.1:{ports[2]}'\n"
         f"journal = '{journal}'\n[metrics]\ncapture_port = {ports[3]}\nworker_port = {ports[4]}\n"
+        f"[page]\nport = {ports[5]}\n"
     )
     rng, before = random.Random(3), 0
     for _ in range(2):

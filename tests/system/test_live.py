@@ -22,13 +22,13 @@ class Place:
     """A settings file of its own, so that nothing meets another run."""
 
     def __init__(self, folder: Path) -> None:
-        self.events, self.journal, self.capture, self.worker = (free_port() for _ in range(4))
+        self.events, self.journal, self.capture, self.worker, self.page = (free_port() for _ in range(5))
         self.file = folder / "bowam.toml"
         self.file.write_text(
             f"[transport]\nendpoint = 'tcp://127.0.0.1:{free_port()}'\n"
             f"[events]\nendpoint = 'tcp://127.0.0.1:{self.events}'\n"
             f"journal_endpoint = 'tcp://127.0.0.1:{self.journal}'\njournal = '{folder}/journal.sqlite'\n"
-            f"[metrics]\ncapture_port = {self.capture}\nworker_port = {self.worker}\n"
+            f"[metrics]\ncapture_port = {self.capture}\nworker_port = {self.worker}\n[page]\nport = {self.page}\n"
         )
 
     def play(self, loops: int) -> None:

@@ -59,6 +59,7 @@ class Place:
             f"[events]\nendpoint = 'tcp://127.0.0.1:{self.events}'\n"
             f"journal_endpoint = 'tcp://127.0.0.1:{self.journal}'\njournal = '{folder}/journal.sqlite'\n"
             f"[metrics]\ncapture_port = {self.capture}\nworker_port = {self.worker}\n"
+            f"[page]\nport = {free_port()}\n"
         )
 
     def page(self, port: int, path: str = "/metrics") -> str:
