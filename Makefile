@@ -2,7 +2,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-OURS := bowam_stream bowam_model benchmarks tests
+OURS := bowam_stream bowam_model benchmarks tests docs
 PYTHON ?= python3.11
 ifeq ($(shell command -v $(PYTHON)),)
 PYTHON := python3
@@ -13,7 +13,7 @@ SEED ?= 1
 KINDS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-system soak fuzz daemons lint bench clean
+.PHONY: help install demo test test-system soak fuzz daemons lint bench docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -59,6 +59,9 @@ fuzz: $(STAMP) ## hostile input: millions of messages to the decoders, 100,000 t
 
 bench: $(STAMP) ## ratios against the part that bounds them; writes benchmarks/results/
 	$(BIN)/python -m benchmarks
+
+docs: $(STAMP) ## the documentation as a site in build/docs/; warnings are errors
+	$(BIN)/python -m sphinx -W --keep-going -b html docs build/docs
 
 clean: ## remove .venv and everything that was made
 	rm -rf $(VENV) bowam-demo build dist *.egg-info

@@ -130,41 +130,41 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
 class Model(msgspec.Struct, frozen=True, kw_only=True):
     """Which network spoke."""
 
-    name: str
-    weights: str  # "sha256:<hex>"
-    backend: str
+    name: str  # architecture, such as "bowam-nano"
+    weights: str  # "sha256:<hex>" of the file
+    backend: str  # what computed it, such as "openvino-bf16"
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """How an event travelled. The only part of an event that differs between two runs."""
 
-    published_utc_ns: int
+    published_utc_ns: int  # wall clock at its publication
     latency_ms: float | None  # capture of the frame that triggered it to publication; None for recordings
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """The record that is kept and published: schema `bowam.event/1`. Never edited once published."""
 
-    event_id: str
+    event_id: str  # of the movement: its records share it
     seq: int  # per camera, from 1, without a gap
-    camera: str
-    session: str
-    face: int
-    kind: Kind | None
-    phase: Phase
-    onset: Moment
-    apex: Moment
-    offset: Moment | None
-    label: str | None
-    probabilities: dict[str, float] | None
-    confidence: float | None
-    spotting_score: float
-    quality: tuple[str, ...]
-    model: Model | None
-    reason: str | None = None
+    camera: str  # its name, as `--camera` gave it
+    session: str  # one connection of a camera, or one recording with its settings
+    face: int  # the person, from 0 within the session
+    kind: Kind | None  # None while provisional or when retracted
+    phase: Phase  # provisional after the apex, then exactly one final or retracted record
+    onset: Moment  # the movement begins
+    apex: Moment  # it is strongest
+    offset: Moment | None  # it is over; None while provisional
+    label: str | None  # of a final micro: the most probable class
+    probabilities: dict[str, float] | None  # of each class, where the network was asked; `none`: no micro-expression
+    confidence: float | None  # probability of `label`
+    spotting_score: float  # peak motion in units of this face's baseline noise
+    quality: tuple[str, ...]  # what weakens it, such as "low_frame_rate", "warming_up" or "gap", sorted
+    model: Model | None  # which network was asked
+    reason: str | None = None  # why it was retracted
     consent: bool | None = None  # did the people in view agree? What the camera's operator stated; None: nothing
     delivery: Delivery | None = None
-    schema: Literal["bowam.event/1"] = SCHEMA
+    schema: Literal["bowam.event/1"] = SCHEMA  # another one would be another kind of record
 
 
 def event_id(camera: str, session: str, face: int, onset: Moment) -> str:

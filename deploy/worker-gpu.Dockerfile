@@ -13,7 +13,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /opt/bowam
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE CITATION.cff ./
 COPY bowam_model bowam_model
 COPY bowam_stream bowam_stream
 RUN python -c "import torch; print('torch==' + torch.__version__)" > /tmp/kept.txt \

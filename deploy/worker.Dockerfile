@@ -10,7 +10,7 @@ FROM python:3.11-slim-bookworm AS build
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
 WORKDIR /src
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml constraints.txt README.md LICENSE CITATION.cff ./
 COPY bowam_model bowam_model
 COPY bowam_stream bowam_stream
 RUN python -m venv /opt/bowam/.venv \

@@ -1,19 +1,25 @@
 """Weights for use, from all of a prepared data set: nobody is held out, so the card states no figure."""
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
 
 import numpy as np
 
+from bowam_model.datasets.manifest import load_manifest
 from bowam_model.errors import OptionError, WeightsError
 from bowam_model.flow import ALIGNED_PX, NETWORK_PX, Colours, Encoding
 from bowam_model.learning import Examples, Model
 from bowam_model.network import Network
-from bowam_model.predictor import save
-from bowam_model.preparation import PreparationSettings
+from bowam_model.predictor import Predictor, load, save
+from bowam_model.preparation import PreparationSettings, prepare
 from bowam_model.training import NANO, PAPER, NetworkLearner, NetworkModel, TrainingSettings
+
+log = logging.getLogger(__name__)
 
 CARD = """\
 # {architecture}, trained on {sets}
@@ -111,6 +117,52 @@ def train_on_all(
     save(out, network, labels=examples.classes, encoding=learner.encoding, card=card, trained_on=seen)
     out.with_name("MODEL_CARD.md").write_text(card)
     return model
+
+
+def train_on_manifest(
+    manifest: str | Path,
+    out: str | Path,
+    *,
+    recipe: Literal["paper", "nano"] = "nano",
+    epochs: int | None = None,
+    cache: str | Path | None = None,
+    workers: int = 1,
+    seed: int = 0,
+) -> Predictor:
+    """Weights from your own clips: `bowam train --data manifest` as a function.
+
+    Nobody is held out, so that nothing is known of how good the weights are; `bowam loso` measures the recipe. Rows
+    that can't be used are told to the log and left out.
+
+    Args:
+        manifest: csv with a row for each clip; `bowam_model/datasets/manifest.py` tells its columns.
+        out: the weights file; MODEL_CARD.md is written beside it.
+        recipe: "paper" is the full network as published, "nano" the small one for CPUs.
+        epochs: rounds, instead of the recipe's.
+        cache: folder where prepared flows are kept for the next time; None: prepared anew each time.
+        workers: processes that prepare clips side by side; they change nothing in the result.
+        seed: of the first weights and of the order of examples.
+    Returns:
+        The network as `load(out)` gives it.
+    Raises:
+        DatasetError: the manifest is none, or no row of it can be used.
+        OptionError: the recipe is unknown, or a number is out of range.
+        WeightsError: `out` can't be written.
+        MissingDependency: `[capture]` is needed (clips and photos) and not installed.
+    """
+    if recipe not in RECIPES:
+        raise OptionError(f"unknown recipe {recipe!r}: use one of {', '.join(RECIPES)}")
+    chosen = RECIPES[recipe]
+    if epochs is not None:
+        chosen = replace(chosen, training=replace(chosen.training, epochs=epochs))
+    corpus = load_manifest(Path(manifest))
+    with TemporaryDirectory(prefix="bowam-") as scrap:
+        prepared = prepare(corpus, chosen.preparation, Path(cache or scrap), workers=workers)
+        for one in (*corpus.findings, *prepared.findings):
+            if one.action in ("skipped", "missing"):
+                log.warning("%s: %s is left out: %s", one.where, one.what, one.reason)
+        train_on_all(prepared.examples, chosen, Path(out), seed=seed)
+    return load(out)
 
 
 def card_of(examples: Examples, learner: NetworkLearner, model: NetworkModel, seed: int) -> str:

@@ -34,6 +34,11 @@ WATCH = (
         "Show it in a browser: live, or from an old journal or a kept replay. Ctrl-C ends.",
     ),
     Verb("subscribe", "bowam_stream.cli.subscribe:subscribe", "Print events as JSON lines; Ctrl-C ends."),
+    Verb(
+        "events",
+        "bowam_stream.cli.events:app",
+        "Show events, or write them for spreadsheets, ELAN, Praat, BORIS, BIDS.",
+    ),
 )
 PIECES = (
     Verb("capture", "bowam_stream.cli.capture:capture", "Decode one source, align its faces and publish them."),

@@ -95,6 +95,23 @@ def _network() -> Iterator[Finding]:
             yield Finding(what=f"backend {name}", good=None if reason else True, says=reason or chosen)
 
 
+def _formats() -> Iterator[Finding]:
+    import importlib
+    import importlib.metadata
+
+    for package, module, need, extra in (
+        ("pympi-ling", "pympi", "ELAN, Praat", "formats"),
+        ("pylsl", "pylsl", "Lab Streaming Layer", "lsl"),
+    ):
+        try:
+            importlib.import_module(module)
+        except (ImportError, RuntimeError, OSError) as error:  # RuntimeError: pylsl without its library
+            says = f"{error}: pip install 'bowam-stream[{extra}]'"
+            yield Finding(what=need, good=None, says=says)
+        else:
+            yield Finding(what=need, good=True, says=f"{package} {importlib.metadata.version(package)}")
+
+
 def _ports() -> Iterator[Finding]:
     import socket
 
@@ -121,7 +138,7 @@ def _installed(package: str) -> bool:
     return True
 
 
-EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (_system, _opencv, _capture, _network, _ports)
+EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (_system, _opencv, _capture, _network, _formats, _ports)
 
 
 def doctor() -> None:

@@ -19,8 +19,8 @@ def journal() -> None:
     """The event journal: what is kept, and for how long."""
 
 
-def cutoff_utc_ns(text: str, now_utc_ns: int) -> int:
-    """What is older than `text`: an age such as 30d, 12h, 90m, 5s, or a date such as 2026-01-31 (UTC).
+def cutoff_utc_ns(text: str, now_utc_ns: int, option: str = "--older-than") -> int:
+    """The moment that `text` names, for `option`: an age such as 30d, 12h, 90m, 5s, or a date such as 2026-01-31 (UTC).
 
     Raises typer.BadParameter for anything else.
     """
@@ -32,7 +32,7 @@ def cutoff_utc_ns(text: str, now_utc_ns: int) -> int:
         when = datetime.datetime.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(
-            f"{text!r} is no age such as 30d, 12h, 90m or 5s, and no date such as 2026-01-31", param_hint="--older-than"
+            f"{text!r} is no age such as 30d, 12h, 90m or 5s, and no date such as 2026-01-31", param_hint=option
         ) from None
     when = when if when.tzinfo else when.replace(tzinfo=datetime.UTC)
     since_epoch = when - datetime.datetime.fromtimestamp(0, datetime.UTC)

@@ -1,7 +1,8 @@
 """`bowam live`: a camera, its events as they happen, and how it is doing."""
 
+import contextlib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,10 +13,15 @@ from bowam_stream.cli.options import (
     FalseAlarms,
     Insecure,
     Keys,
+    Lsl,
     MaxFaces,
     Weights,
     read_source,
 )
+
+if TYPE_CHECKING:
+    from bowam_stream.messages import Event
+    from bowam_stream.pipeline.tap import Status
 
 
 def live(
@@ -42,6 +48,7 @@ def live(
         typer.Option("--preview", help="Show faces on the page: by default nobody sees a picture of a person."),
     ] = None,
     config: ConfigFile = None,
+    lsl: Lsl = False,
     keys: Keys = None,
     insecure: Insecure = False,
 ) -> None:
@@ -52,6 +59,7 @@ def live(
     from bowam_stream.cli.panel import Panel
     from bowam_stream.cli.terminal import err, out
     from bowam_stream.config import at_false_alarms, load_config, replaced
+    from bowam_stream.formats.lsl import Markers
     from bowam_stream.pipeline.living import live as watch
     from bowam_stream.pipeline.stop import StopFlag
 
@@ -80,13 +88,26 @@ def live(
         scheme = "http" if settings.page.certificate is None else "https"
         out().print(f"the page: {scheme}://{settings.page.host}:{settings.page.port}", markup=False)
     stop = StopFlag().install()
-    with Panel() as panel:
+    with contextlib.ExitStack() as stack:
+        markers = stack.enter_context(Markers(settings.events.endpoint)) if lsl else None
+        panel = stack.enter_context(Panel())
+
+        def on_event(event: "Event") -> None:
+            panel.event(event)
+            if markers is not None:
+                markers.push(event)
+
+        def on_status(status: "Status") -> None:
+            panel.status(status)
+            if markers is not None:
+                markers.status(status.camera, status.session, status.clock)
+
         watch(
             source,
             settings,
             camera=camera,
             stop=stop,
-            on_event=panel.event,
-            on_status=panel.status,
+            on_event=on_event,
+            on_status=on_status,
             page=page,
         )

@@ -65,5 +65,9 @@ Keys = Annotated[
         "--keys", metavar="DIR", help="Encrypt, and connect with those alone whose keys lie here: bowam keygen."
     ),
 ]
+Lsl = Annotated[
+    bool,
+    typer.Option("--lsl", help="Push markers of final events into Lab Streaming Layer, which the network can see."),
+]
 Frames = Annotated[str | None, typer.Option("--frames", metavar="ENDPOINT", help="Where aligned faces are published.")]
 Events = Annotated[str | None, typer.Option("--endpoint", metavar="ENDPOINT", help="Where events are published.")]

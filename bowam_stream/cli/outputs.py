@@ -36,7 +36,7 @@ class Outputs:
         self.events, self.report, self.overlay, self.explain, self.keep = events, report, overlay, explain, keep
         taken = {Path(os.path.realpath(path)) for path in others if path}
         for path in filter(None, (events, report, overlay, explain)):
-            place = _writable(path)
+            place = writable(path)
             if place in taken:
                 raise ConfigError(f"can't write {path}: this run uses that file for something else; name another")
             if place.parent in taken and place.suffix.lower() in IMAGES:
@@ -52,7 +52,7 @@ class Outputs:
         return any(output is not None for output in (self.report, self.overlay, self.explain, self.keep))
 
 
-def _writable(path: Path) -> Path:
+def writable(path: Path) -> Path:
     """Where `path` leads to, behind all links, if a file can be put there."""
     place = Path(os.path.realpath(path))
     if path.is_dir():

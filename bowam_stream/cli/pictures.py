@@ -1,14 +1,19 @@
 """Report and overlay of a run, with progress: the second look at a recording."""
 
+import shlex
+import sys
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bowam_stream.cli.outputs import Outputs
 from bowam_stream.cli.terminal import RunProgress
+from bowam_stream.clock import utc_ns
 from bowam_stream.config import Config
+from bowam_stream.pipeline.arguments import shown
 from bowam_stream.pipeline.capturing import frames_of
 from bowam_stream.report import Record, read_truth, write_overlay, write_report
+from bowam_stream.report.origin import origin
 
 if TYPE_CHECKING:
     from bowam_stream.pipeline.replaying import Replay
@@ -38,4 +43,10 @@ def draw(result: "Replay", video: str, config: Config, outputs: Outputs, truth_f
             truth=truth,
             model=result.summary.model,
             settings=config,
+            made=origin(typed(), utc_ns()),
         )
+
+
+def typed() -> str:
+    """The command that runs, as a shell takes it, without credentials."""
+    return shlex.join(["bowam", *map(shown, sys.argv[1:])])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bowam_stream.cli.options import CAMERA, Events, Keys
+from bowam_stream.cli.options import CAMERA, Events, Keys, Lsl
 
 if TYPE_CHECKING:
     from bowam_stream.events.merge import Since
@@ -51,6 +51,7 @@ def subscribe(
             help="Append to this file instead, each event once: started again, go on behind its last ones.",
         ),
     ] = None,
+    lsl: Lsl = False,
     keys: Keys = None,
     count: Annotated[int | None, typer.Option(min=1, help="Leave after so many events.")] = None,
     timeout: Annotated[
@@ -63,6 +64,7 @@ def subscribe(
     from bowam_stream.events import subscribe as events_of
     from bowam_stream.events import to_json
     from bowam_stream.events.file import EventFile
+    from bowam_stream.formats.lsl import Markers
 
     start: Since = parsed_since(since)
     if append and isinstance(start, int):
@@ -75,6 +77,8 @@ def subscribe(
         if file is not None:
             assert not isinstance(start, int)
             start = {**(start or {}), **file.last}
+        # Before anybody answers, so that recorders find it.
+        markers = stack.enter_context(Markers(endpoint or defaults.endpoint)) if lsl else None
         events = stack.enter_context(
             events_of(
                 endpoint or defaults.endpoint,
@@ -94,6 +98,10 @@ def subscribe(
                 event = events.receive(timeout)
             if event is None:
                 return
+            if markers is not None:
+                for name, told in events.statuses.items():
+                    markers.status(name, str(told.get("session")), str(told.get("clock")))
+                markers.push(event)
             if file is None:
                 sys.stdout.write(to_json(event).decode() + "\n")
                 sys.stdout.flush()

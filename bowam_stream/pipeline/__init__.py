@@ -5,6 +5,7 @@ working.py      frames socket -> spotter -> network -> journal -> event topic (`
 supervisor.py   starts both, watches them, ends them in order
 replaying.py    one recording through both, lossless                          (`bowam replay`, `bowam demo`)
 living.py       one camera through both, for as long as it lasts              (`bowam live`)
+in_memory.py    pictures in memory through the stages, in this process      (`spot`, `align`)
 tap.py          listens to the event topic meanwhile, for the terminal
 tally.py        the capture's books: what became of every decoded frame
 stream.py       one open stream of a worker

@@ -67,6 +67,7 @@ class Stream:
             effective_hz=(len(times_ns) - 1) * clock.NS_PER_SECOND / span_ns if span_ns else 0.0,
             dropped=dropped,
             t_ns=last.moment.t_ns if last else 0,
+            clock=last.clock if last and not self.hello.lossless else "",
             ended=ended,
             quality=self.hello.quality,
             age_ms=age_ms,

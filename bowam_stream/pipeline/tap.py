@@ -29,6 +29,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     effective_hz: float = 0.0
     dropped: int = 0
     t_ns: int = 0
+    clock: str = ""  # which the times of a camera are read from: clock.clock_id() of its capture; empty for recordings
     ended: bool = False
     quality: tuple[str, ...] = ()
     age_ms: float | None = None  # capture of the last frame to now; None where the clocks can't be compared

@@ -9,7 +9,6 @@ import numpy as np
 from bowam_model.flow import bidirectional_flow, optical_strain
 from bowam_stream.messages import Triple
 
-WEBP_QUALITY = 85  # crops are noisy: lossless PNG would take five times the space of the page
 ARROW_STEP_PX = 12  # one arrow per cell of the crop
 ARROW_REACH_PX = 20.0  # how long the longest arrows may become
 MAGNIFICATIONS = (1, 2, 5, 10)
@@ -18,8 +17,24 @@ PLAIN_GREY = 96  # what the flow is drawn over where no face may be seen
 FULL_STRAIN = 0.1  # nor is strain
 
 
+class Fineness(msgspec.Struct, frozen=True, kw_only=True):
+    """How much space pictures may take."""
+
+    side_px: int
+    webp_quality: int  # crops are noisy: lossless PNG would take five times the space of the finest
+    strain: bool  # whether there is a picture of the strain
+
+
+# From the finest down: some 45, 25 and 15 kB per event, up to half as much again with a noisy camera.
+FINENESSES = (
+    Fineness(side_px=240, webp_quality=85, strain=True),
+    Fineness(side_px=240, webp_quality=65, strain=False),
+    Fineness(side_px=160, webp_quality=60, strain=False),
+)
+
+
 class EventPictures(msgspec.Struct, frozen=True, kw_only=True):
-    """What the page shows of one event. Pictures are data URIs of 240x240 px; those of the face may be left out: ""."""
+    """What the page shows of one event. Pictures are data URIs; those that are left out are ""."""
 
     onset: str
     apex: str
@@ -32,7 +47,7 @@ class EventPictures(msgspec.Struct, frozen=True, kw_only=True):
     largest_strain: float  # 99th percentile, px per px
 
 
-def event_pictures(triple: Triple, *, faces: bool = True) -> EventPictures:
+def event_pictures(triple: Triple, fineness: Fineness = FINENESSES[0], *, faces: bool = True) -> EventPictures:
     """Compute the flow as the network sees it, and draw it over the apex; without `faces`, over plain grey."""
     # The flow points from the apex home, twice; people ask where the skin went.
     movement = bidirectional_flow(triple.onset, triple.apex, triple.offset) / -2.0
@@ -42,23 +57,27 @@ def event_pictures(triple: Triple, *, faces: bool = True) -> EventPictures:
     strain = optical_strain(movement)
     largest_strain = float(np.percentile(strain, 99))
     ground = triple.apex if faces else np.full_like(triple.apex, PLAIN_GREY)
+    flow_picture = _over(ground, direction_colours(movement), length / max(largest, FULL_COLOUR_PX))
+    strain_picture = _over(ground, *_heat(strain / max(largest_strain, FULL_STRAIN)))
     return EventPictures(
-        onset=data_uri(triple.onset) if faces else "",
-        apex=data_uri(triple.apex) if faces else "",
-        offset=data_uri(triple.offset) if faces else "",
-        flow=data_uri(_over(ground, direction_colours(movement), length / max(largest, FULL_COLOUR_PX))),
+        onset=data_uri(triple.onset, fineness) if faces else "",
+        apex=data_uri(triple.apex, fineness) if faces else "",
+        offset=data_uri(triple.offset, fineness) if faces else "",
+        flow=data_uri(flow_picture, fineness),
         arrows=arrows(movement, magnification, least_px=0.25 * max(largest, FULL_COLOUR_PX)),
         magnification=magnification,
         largest_px=largest,
-        strain=data_uri(_over(ground, *_heat(strain / max(largest_strain, FULL_STRAIN)))),
+        strain=data_uri(strain_picture, fineness) if fineness.strain else "",
         largest_strain=largest_strain,
     )
 
 
-def data_uri(picture: np.ndarray) -> str:
-    """A uint8 picture, (H, W) grey or (H, W, 3) RGB, as WebP in a data URI."""
+def data_uri(picture: np.ndarray, fineness: Fineness = FINENESSES[0]) -> str:
+    """A uint8 picture, (H, W) grey or (H, W, 3) RGB, as WebP in a data URI; larger ones are reduced."""
     picture = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    _, code = cv2.imencode(".webp", picture, [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY])
+    if max(picture.shape[:2]) > fineness.side_px:
+        picture = cv2.resize(picture, (fineness.side_px, fineness.side_px), interpolation=cv2.INTER_AREA)
+    _, code = cv2.imencode(".webp", picture, [cv2.IMWRITE_WEBP_QUALITY, fineness.webp_quality])
     return "data:image/webp;base64," + base64.b64encode(code.tobytes()).decode()
 
 

@@ -205,11 +205,8 @@ class Record:
         return tuple(map(decoder.decode, _bodies(self._folder / "told.bin")))
 
     def has_triple(self, event_id: str) -> bool:
-        """Whether the three crops of an event are there."""
-        return self._triple(event_id).is_file()
-
-    def _triple(self, event_id: str) -> Path:
-        return self._folder / "triples" / f"{event_id}.png"
+        """Whether the crops of an event were kept."""
+        return self._triple(event_id).exists()
 
     def triple(self, event_id: str) -> Triple | None:
         """The three crops of one event; None if the network never looked at it."""
@@ -219,6 +216,9 @@ class Record:
             return None
         onset, apex, offset = (np.ascontiguousarray(crop) for crop in np.split(strip, 3, axis=1))
         return Triple(onset=onset, apex=apex, offset=offset)
+
+    def _triple(self, event_id: str) -> Path:
+        return self._folder / "triples" / f"{event_id}.png"
 
 
 def _bodies(file: Path) -> Iterator[bytes]:

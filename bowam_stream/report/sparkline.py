@@ -5,9 +5,10 @@ import numpy as np
 
 from bowam_stream.clock import NS_PER_SECOND
 from bowam_stream.messages import Event
-from bowam_stream.report.trace import Trace
+from bowam_stream.report.trace import Trace, thinned
 
-WIDTH, HEIGHT = 300.0, 84.0  # units of the SVG
+WIDTH, HEIGHT = 300, 84  # units of the SVG
+POINTS = 200  # of the signal, at most: 1.5 s at 130 frames per second; faster ones keep their peaks
 AROUND_S = 0.5  # shown before the onset and after the offset
 
 
@@ -23,15 +24,16 @@ class Sparkline(msgspec.Struct, frozen=True, kw_only=True):
     end_s: float
 
 
-def sparkline(trace: Trace, event: Event) -> Sparkline | None:
-    """The signal of the event's face; None where there is none, or the event has no end."""
+def sparkline(trace: Trace, event: Event, *, points: int = POINTS) -> Sparkline | None:
+    """The signal of the event's face; None where there is none. What was refused before its end ends at its apex."""
     rows = trace.series.get(event.face)
-    if rows is None or event.offset is None:
+    if rows is None:
         return None
-    onset, apex, offset = (moment.t_ns / NS_PER_SECOND for moment in (event.onset, event.apex, event.offset))
+    moments = (event.onset, event.apex, event.offset or event.apex)
+    onset, apex, offset = (moment.t_ns / NS_PER_SECOND for moment in moments)
     start, end = onset - AROUND_S, offset + AROUND_S
     near = rows.between(start, end)
-    t_s, signal, threshold = near.t_s, near.signal, near.threshold
+    signal, threshold = near.signal, near.threshold
     if not np.isfinite(signal).any():
         return None
     top = 1.1 * max(np.nanmax(signal), np.nanmax(threshold) if np.isfinite(threshold).any() else 0.0, 1e-6)
@@ -39,16 +41,25 @@ def sparkline(trace: Trace, event: Event) -> Sparkline | None:
     def x(time_s: float) -> float:
         return round((time_s - start) / (end - start) * WIDTH, 1)
 
-    def path(values: np.ndarray) -> str:
-        points = [(x(t), HEIGHT * (1 - v / top)) for t, v in zip(t_s, values, strict=True) if np.isfinite(v)]
-        return "M" + "L".join(f"{px:.1f} {py:.1f}" for px, py in points) if points else ""
+    def path(t_s: np.ndarray, values: np.ndarray) -> str:
+        pixels = [f"{x(t):g} {round(HEIGHT * (1 - v / top), 1):g}" for t, v in zip(t_s, values, strict=True)]
+        return "M" + "L".join(pixels) if pixels else ""
 
     return Sparkline(
-        signal=path(signal),
-        threshold=path(threshold),
+        signal=path(*thinned(near.t_s, signal, bins=points // 2, gap_s=float("inf"))),
+        threshold=path(*_corners(near.t_s, threshold)),
         onset=x(onset),
         apex=x(apex),
         offset=x(offset),
         start_s=start,
         end_s=end,
     )
+
+
+def _corners(t_s: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Only the points of a line that rarely changes at which it bends, and its ends."""
+    finite = np.isfinite(values)
+    t_s, values = t_s[finite], values[finite]
+    bends = np.diff(values) != 0
+    kept = np.concatenate([bends, [True]]) | np.concatenate([[True], bends]) if len(values) else finite[:0]
+    return t_s[kept], values[kept]

@@ -1,7 +1,7 @@
 """The spotter's trace of a whole run, compact enough to hold in memory: some 40 bytes per frame and face."""
 
 from array import array
-from collections import Counter
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -34,16 +34,45 @@ class StateSpan(msgspec.Struct, frozen=True, kw_only=True):
     end_s: float
 
 
+class Unannounced(msgspec.Struct, frozen=True, kw_only=True):
+    """A movement that was measured and never announced."""
+
+    face: int
+    reason: str
+    start_s: float  # when it was first followed, a little after its onset
+    end_s: float
+    peak: float  # of the signal in between, in units of this face's noise at rest
+
+
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
     """A run as its record tells it."""
 
-    frames: int
-    frames_with_face: int
+    t_s: np.ndarray  # float64 (frames,)
+    with_face: np.ndarray  # bool (frames,)
     rate_hz: float | None  # measured: from the median time between two frames
-    end_s: float  # of the last frame
     series: dict[int, Series]  # by face
     states: tuple[StateSpan, ...]
-    unannounced: dict[str, int]  # movements that were measured and never announced, by reason
+    unannounced: tuple[Unannounced, ...]  # in the order in which they ended
+
+    @property
+    def frames(self) -> int:
+        return len(self.t_s)
+
+    @property
+    def frames_with_face(self) -> int:
+        return int(np.count_nonzero(self.with_face))
+
+    @property
+    def end_s(self) -> float:
+        """Time of the last frame."""
+        return float(self.t_s[-1]) if len(self.t_s) else 0.0
+
+    @property
+    def lasting_s(self) -> np.ndarray:
+        """How long each frame stands for: float64 (frames,), until the next one, but no longer than a gap."""
+        if not len(self.t_s):
+            return np.empty(0)
+        return np.minimum(np.diff(self.t_s, append=self.t_s[-1] + 1.0 / (self.rate_hz or 30.0)), self.gap_s)
 
     @property
     def gap_s(self) -> float:
@@ -53,33 +82,47 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_trace(records: Iterable[FrameRecord]) -> Trace:
     """Read a record from its first frame to its last."""
-    times, frames_with_face, states, refused = array("d"), 0, _States(), Counter[str]()
+    times, with_face, states = array("d"), array("b"), _States()
     columns: dict[int, tuple[array[float], array[float], array[float]]] = {}
+    unannounced: list[Unannounced] = []
     for record in records:
         t_s = record.t_ns / NS_PER_SECOND
         times.append(t_s)
-        frames_with_face += any(face.transform is not None for face in record.faces)
+        with_face.append(any(face.transform is not None for face in record.faces))
         for face in record.faces:
             values = columns.setdefault(face.track, (array("d"), array("d"), array("d")))
             values[0].append(t_s)
             values[1].append(np.nan if face.signal is None else face.signal)
             values[2].append(np.nan if face.threshold is None else face.threshold)
-            states.push(face.track, face.state, t_s)
+            followed = states.push(face.track, face.state, t_s)
             if face.refused is not None:
-                refused[face.refused] += 1
+                start_s = followed if followed is not None else t_s
+                first = bisect_left(values[0], start_s)
+                unannounced.append(
+                    Unannounced(
+                        face=face.track,
+                        reason=face.refused,
+                        start_s=start_s,
+                        end_s=t_s,
+                        peak=_peak(values[1][first:]),
+                    )
+                )
     period_s = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
     return Trace(
-        frames=len(times),
-        frames_with_face=frames_with_face,
+        t_s=np.array(times),
+        with_face=np.array(with_face, bool),
         rate_hz=1.0 / period_s if period_s > 0 else None,
-        end_s=times[-1] if times else 0.0,
         series={
             track: Series(t_s=np.array(t_s), signal=np.array(signal), threshold=np.array(threshold))
             for track, (t_s, signal, threshold) in columns.items()
         },
         states=tuple(states.spans(period_s)),
-        unannounced=dict(refused),
+        unannounced=tuple(unannounced),
     )
+
+
+def _peak(signal: Iterable[float]) -> float:
+    return max((value for value in signal if not np.isnan(value)), default=0.0)
 
 
 def thinned(t_s: np.ndarray, values: np.ndarray, *, bins: int, gap_s: float) -> tuple[np.ndarray, np.ndarray]:
@@ -115,14 +158,17 @@ class _States:
         self._open: dict[int, tuple[str, float, float]] = {}  # face -> state, start, last seen
         self._done: list[StateSpan] = []
 
-    def push(self, face: int, state: str, t_s: float) -> None:
+    def push(self, face: int, state: str, t_s: float) -> float | None:
+        """Returns when the state began that ends here; None: it goes on."""
         last = self._open.get(face)
-        if last is None or last[0] != state:
-            if last is not None:
-                self._done.append(StateSpan(face=face, state=last[0], start_s=last[1], end_s=t_s))
-            self._open[face] = (state, t_s, t_s)
-        else:
+        if last is not None and last[0] == state:
             self._open[face] = (state, last[1], t_s)
+            return None
+        self._open[face] = (state, t_s, t_s)
+        if last is None:
+            return None
+        self._done.append(StateSpan(face=face, state=last[0], start_s=last[1], end_s=t_s))
+        return last[1]
 
     def spans(self, period_s: float) -> Iterator[StateSpan]:
         last = (

@@ -17,7 +17,10 @@ def parse(words: list[str]) -> dict[str, object]:
     command = typer.main.get_command(app)
     context = command.make_context("bowam", list(words))
     while isinstance(context.command, typer.core.TyperGroup):
-        name, command, rest = context.command.resolve_command(context, [*context._protected_args, *context.args])
+        rest = [*context._protected_args, *context.args]
+        if not rest:  # a group that does something itself
+            break
+        name, command, rest = context.command.resolve_command(context, rest)
         assert command is not None, words
         context = command.make_context(name, rest, parent=context)
     return context.params

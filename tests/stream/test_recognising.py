@@ -18,6 +18,7 @@ from bowam_stream.pipeline import recognising, stream, working
 from bowam_stream.pipeline.notify import Notifier
 from bowam_stream.pipeline.recognising import EngineBuilds, RecognitionThread, Waiting
 from bowam_stream.pipeline.stop import StopFlag
+from bowam_stream.spotting import SpottingSettings
 from bowam_stream.worker import Recogniser
 
 PICTURE = np.zeros((240, 240), np.uint8)
@@ -66,6 +67,7 @@ class Spotter:
     """A provisional at frame 1, its end at frame 2."""
 
     trace = ()
+    threshold = SpottingSettings().threshold
 
     def __init__(self, settings: object, hello: Hello) -> None:
         self._hello = hello

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from bowam_stream.errors import ReportError
+from bowam_stream.events.judgements import Judgement
 from bowam_stream.messages import (
     AlignedFrame,
     Candidate,
@@ -23,12 +24,20 @@ from bowam_stream.messages import (
     Moment,
     Triple,
 )
-from bowam_stream.report import Record, Recorder, write_report
+from bowam_stream.report import Record, Recorder, filters, write_report
 from bowam_stream.report.matching import TrueEvent, Truth
+from bowam_stream.report.origin import Origin
 from bowam_stream.report.timeline import ORIGIN_MS, timeline
 from bowam_stream.report.trace import Series, Trace
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&.mp4"
+MADE = Origin(
+    command="bowam replay clip.mp4",
+    made_utc_ns=1_795_425_600_000_000_000,
+    machine="A processor",
+    cores=2,
+    system="Linux x86_64",
+)
 MODEL = Model(name="bowam-nano", weights="sha256:" + "ab" * 32, backend="eager")
 
 
@@ -167,7 +176,7 @@ def report(tmp_path: Path, events: list[Event], record: Record | None = None, **
 @pytest.fixture(scope="module")
 def usual(tmp_path_factory: pytest.TempPathFactory) -> Page:
     """The report of EVENTS, without truth."""
-    return report(tmp_path_factory.mktemp("usual"), EVENTS, settings={"spotting": Settings()})
+    return report(tmp_path_factory.mktemp("usual"), EVENTS, settings={"spotting": Settings(threshold=6.0)})
 
 
 def test_the_page_needs_nothing_but_itself(usual: Page) -> None:
@@ -204,26 +213,59 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     ]
     record = record_in(tmp_path / "run", source=HOSTILE, quality=(HOSTILE,))
     truth = Truth(fps=100.0, frames=120, events=(TrueEvent(kind=HOSTILE, onset=1, apex=2, offset=3, label=HOSTILE),))
-    page = report(tmp_path, events, record, settings={"name": HOSTILE, HOSTILE: 1}, truth=truth)
-    assert len(page.scripts) == 3
+    page = report(
+        tmp_path,
+        events,
+        record,
+        settings={"name": HOSTILE, HOSTILE: 1},
+        truth=truth,
+        judgements={"id20": Judgement(event_id="id20", verdict="false", label=HOSTILE, note=HOSTILE, by=HOSTILE)},
+        made=msgspec.structs.replace(MADE, command=HOSTILE, machine=HOSTILE),
+    )
+    assert len(page.scripts) == 4
     assert all(attrs.get("src", "data:").startswith("data:") for tag, attrs in page.elements if tag == "img")
     assert not any(name.startswith("on") for _, attrs in page.elements for name in attrs)
     assert HOSTILE in page.words
-    texts = [text for bars in json.loads(page.scripts[0])["data"] for text in bars.get("text", ())]
+    texts = [text for bars in json.loads(page.scripts[1])["data"] for text in bars.get("text", ())]
     assert any(HOSTILE.replace("_", " ") in text for text in texts)
 
 
 def test_the_figures_at_the_top_count_settled_events_once(usual: Page) -> None:
-    for line in ("1 micro-expression 1 positive", "0 macro-expressions", "1 blink", "2 refused"):
+    for line in ("1 micro-expression 1 positive", "0 macro-expressions", "1 blink"):
         assert usual.has(line)
+    assert usual.has("3 refused 2 taken back, 1 never announced")
     assert usual.has("120 frames 100 frames/s 1 face, seen in 100% of frames")
 
 
 def test_the_table_has_every_event_with_times_and_frames(usual: Page) -> None:
     rows = [attrs["data-kind"] for tag, attrs in usual.elements if tag == "tr" and "data-kind" in attrs]
     assert rows == ["micro", "blink", "refused", "refused"]
-    assert usual.has("0.200 0.300 0.450 250 20–30–45 positive 7.2 32 ms 0")
-    assert usual.has("1.000 1.020 1.040 40 100–102–104 refused too_short")
+    assert usual.has("0:00.200 positive 80% 250 0:00.300 0:00.450 20–30–45 7.2 32 ms")
+    assert usual.has("0:01.000 refused too_short 40 0:01.020 0:01.040 100–102–104")
+
+
+def test_a_time_is_never_off_by_a_millisecond() -> None:
+    """Seconds that are rounded up to sixty make a new minute."""
+    assert filters.time(59.9996) == "1:00.000"
+    assert filters.time(3599.9994) == "59:59.999"
+    assert filters.time(3661.0125) == "1:01:01.012"
+    assert [filters.clock(t) for t in (0, 59.6, 3600)] == ["0:00", "1:00", "1:00:00"]
+
+
+def test_what_a_person_said_stands_beside_the_event(tmp_path: Path) -> None:
+    said = {
+        "id20": Judgement(event_id="id20", verdict="true", label="surprise", note="raised brows", by="Ada"),
+        "id60": Judgement(event_id="id60", verdict="unsure"),
+        "gone": Judgement(event_id="gone", verdict="false"),
+    }
+    page = report(tmp_path, EVENTS, judgements=said)
+    assert page.has("2 of 4 judged by a person 1 true, 1 unsure")
+    assert page.has("judged true , should be called surprise, by Ada")
+    assert page.has("true surprise raised brows")
+
+
+def test_without_judgements_there_is_no_word_of_them(usual: Page) -> None:
+    assert not usual.has("judged")
 
 
 def test_what_the_network_looked_at_is_shown_with_pictures(usual: Page) -> None:
@@ -237,16 +279,19 @@ def test_refusals_are_counted_by_reason_also_those_that_were_never_announced(usu
     assert usual.has("Reason Meaning Taken back Never announced")
     assert usual.has("too_short Shorter than any micro-expression: noise. 1")
     assert usual.has("nod No more than what the moving head leaves behind. 1")
+    assert usual.has("none The network saw no micro-expression in it. 1")
+
+
+def test_every_refused_movement_is_listed(usual: Page) -> None:
+    assert usual.has("All 3 refused movements From ms Peak Reason Announced")
+    assert usual.has("0:01.100 0 1.0 No more than what the moving head leaves behind. nod never")
+    assert usual.has("0:00.800 150 7.2 The network saw no micro-expression in it. none taken back")
 
 
 def test_an_event_that_was_never_closed_is_called_unfinished(tmp_path: Path) -> None:
     page = report(tmp_path, EVENTS[:1])
-    assert page.has("20–30–? not finished")
-
-
-def test_refusals_are_counted_by_reason_in_plain_words(usual: Page) -> None:
-    assert usual.has("too_short Shorter than any micro-expression: noise. 1")
-    assert usual.has("none The network saw no micro-expression in it. 1")
+    assert page.has("0:00.200 not finished")
+    assert page.has("20–30–?")
 
 
 def test_beside_the_truth_it_tells_found_missed_and_false(tmp_path: Path) -> None:
@@ -283,7 +328,22 @@ def test_a_recording_without_a_face_has_a_report_too(tmp_path: Path, frames: int
 def test_model_versions_and_settings_are_on_record(usual: Page) -> None:
     assert usual.has(MODEL.weights)
     assert usual.has("bowam-stream 0.")
-    assert usual.has("spotting.threshold 5.0 spotting.weights w.safetensors")
+    assert usual.has("spotting.threshold 6.0 changed spotting.weights w.safetensors")
+    assert usual.has("Other than by default: spotting.threshold 6.0 instead of 5.0")
+    assert usual.has("frames decoded 120 sent to the spotter 120 dropped 0")
+
+
+def test_command_date_and_machine_are_on_record(tmp_path: Path) -> None:
+    page = report(tmp_path, EVENTS, made=MADE)
+    assert page.has(
+        "made 2026-11-23 09:20 UTC command bowam replay clip.mp4 machine A processor, 2 cores, Linux x86_64"
+    )
+
+
+def test_it_says_how_to_cite_the_program_and_the_paper(usual: Page) -> None:
+    assert usual.has("10.11897/SP.J.1016.2026.00328")
+    assert usual.has("BOWAM stream: facial micro-expressions in live video , version 0.1.0")
+    assert usual.has("@article{bowam-2026,")
 
 
 def test_the_same_run_gives_the_same_file(tmp_path: Path) -> None:
@@ -299,21 +359,25 @@ def test_a_folder_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
         write_report(tmp_path / "nowhere" / "report.html", record_in(tmp_path / "run"), EVENTS)
 
 
+def whole_trace(series: Series, rate_hz: float) -> Trace:
+    """A face in every frame."""
+    return Trace(
+        t_s=series.t_s,
+        with_face=np.full(len(series.t_s), True),
+        rate_hz=rate_hz,
+        series={0: series},
+        states=(),
+        unannounced=(),
+    )
+
+
 def test_an_hour_of_signal_stays_small_and_keeps_its_peak() -> None:
     """108,000 frames at 30 per second, on the axis of the figure."""
     t_s = np.arange(108_000) / 30.0
     signal = np.random.default_rng(0).uniform(0, 1, len(t_s))
     signal[54_321] = 33.0
     series = Series(t_s=t_s, signal=signal, threshold=np.full(len(t_s), 5.0))
-    trace = Trace(
-        frames=len(t_s),
-        frames_with_face=len(t_s),
-        rate_hz=30.0,
-        end_s=3600.0,
-        series={0: series},
-        states=(),
-        unannounced={},
-    )
+    trace = whole_trace(series, 30.0)
     figure = timeline(trace, [], None)
     assert len(msgspec.json.encode(figure)) < 1_000_000
     motion = next(line for line in figure["data"] if line["name"] == "motion")  # type: ignore[attr-defined]
@@ -331,9 +395,7 @@ def test_a_jump_does_not_flatten_the_micro_expressions() -> None:
     signal[30] = 12.0  # within the event of frames 20 to 45
     signal[1500] = 500.0
     series = Series(t_s=t_s, signal=signal, threshold=np.full(2000, 4.0))
-    trace = Trace(
-        frames=2000, frames_with_face=2000, rate_hz=100.0, end_s=20.0, series={0: series}, states=(), unannounced={}
-    )
+    trace = whole_trace(series, 100.0)
     layout = timeline(trace, [EVENTS[1]], None)["layout"]
     assert layout["yaxis"]["range"] == pytest.approx([0.0, 1.08 * 16.0])  # type: ignore[index]
     signal[30] = 40.0

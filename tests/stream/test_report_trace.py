@@ -58,7 +58,22 @@ def test_equal_states_become_one_span() -> None:
 
 def test_movements_that_were_never_told_are_counted_by_reason() -> None:
     trace = read_trace([frame(n, face(refused=why)) for n, why in enumerate([None, "nod", None, "speech", "nod"])])
-    assert trace.unannounced == {"nod": 2, "speech": 1}
+    assert [one.reason for one in trace.unannounced] == ["nod", "speech", "nod"]
+
+
+def test_a_movement_that_was_never_told_lasts_from_its_first_frame_and_peaks_within_it() -> None:
+    """Followed in frames 2 to 4, refused in frame 5; what was louder before does not count."""
+    frames = [frame(0, face(signal=30.0)), frame(1, face())]
+    frames += [frame(n, face(signal=s, state="open")) for n, s in ((2, 6.0), (3, 8.5), (4, None))]
+    frames += [frame(5, face(signal=2.0, refused="nod"))]
+    (one,) = read_trace(frames).unannounced
+    assert (one.face, one.reason, one.peak) == (0, "nod", 8.5)
+    assert (one.start_s, one.end_s) == pytest.approx((0.04, 0.1))
+
+
+def test_a_frame_lasts_until_the_next_one_but_not_across_a_gap() -> None:
+    trace = read_trace([frame(n, face()) for n in (0, 1, 2, 100, 101)])
+    np.testing.assert_allclose(trace.lasting_s, [0.02, 0.02, 0.05, 0.02, 0.02])
 
 
 def test_no_peak_is_lost() -> None:
