@@ -111,6 +111,32 @@ def list_(
             typer.echo(f"{times}  " + one_line(f"face {row.event.face}  {kind.rstrip()}{said}  {row.event.event_id}"))
 
 
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="What `bowam replay --keep FOLDER` left.")],
+    out: Annotated[Path, typer.Option(metavar="F.html", help="Write the report here.")],
+) -> None:
+    """Write the report of a kept replay again, with what people have said about its events since."""
+    from bowam_stream.cli.outputs import JOURNAL_FILE, RECORD_FOLDER, writable
+    from bowam_stream.cli.pictures import typed
+    from bowam_stream.clock import utc_ns
+    from bowam_stream.errors import ReportError
+    from bowam_stream.events import Journal
+    from bowam_stream.events.judgements import judgements
+    from bowam_stream.report import Record, write_report
+    from bowam_stream.report.origin import origin
+
+    writable(out)
+    if not (folder / JOURNAL_FILE).is_file():
+        raise ReportError(f"no journal in {folder}; name a folder that `bowam replay --keep` wrote")
+    record = Record(folder / RECORD_FOLDER)
+    with Journal.open_readonly(folder / JOURNAL_FILE) as book:
+        said = book.since({}, cameras=[record.hello.camera])
+        events_ = tuple(event for event in said if event.session == record.hello.session)
+        judged = {one.event_id: one for one in judgements(book)}
+    write_report(out, record, events_, judgements=judged, made=origin(typed(), utc_ns()))
+
+
 def _source(source: Path | None, config: Path | None) -> Path:
     from bowam_stream.config import load_config
 

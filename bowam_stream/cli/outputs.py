@@ -74,11 +74,27 @@ def _check_new_folder(folder: Path) -> None:
     strange = sorted(path.name for path in folder.iterdir() if path.name not in known) if folder.is_dir() else []
     if strange:
         raise ConfigError(f"{folder} holds other things ({strange[0]}); name a new folder for --keep")
+    if judged := _judged(folder / JOURNAL_FILE):
+        raise ConfigError(
+            f"{folder} holds {judged} judgements, which a new run would take away; name a new folder for --keep, or "
+            "move that one"
+        )
     parent = Path(os.path.realpath(folder)) if folder.is_dir() else Path(os.path.realpath(folder)).parent
     if not parent.is_dir():
         raise ConfigError(f"can't write {folder}: there is no folder {parent}; make it first")
     if not os.access(parent, os.W_OK):
         raise ConfigError(f"can't write {folder}: no permission for {parent}")
+
+
+def _judged(journal: Path) -> int:
+    """How many judgements a person has left there."""
+    from bowam_stream.events import Journal
+    from bowam_stream.events.judgements import judgements
+
+    if not journal.is_file():
+        return 0
+    with Journal.open_readonly(journal) as book:
+        return len(judgements(book))
 
 
 def keep_run(folder: Path, record: Path, journal: Path) -> None:
