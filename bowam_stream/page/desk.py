@@ -96,7 +96,7 @@ class Desk:
         ids = self._ids()
         near = self._room.entries.nearest(ids, self._moment_ns)
         if near is not None:
-            self._top, self._stale = len(ids) - 1 - ids.index(near), True  # its card comes first
+            self._go_to((len(ids) - 1 - ids.index(near)) // CARDS * CARDS)
             self._extra["current"] = near
         self._extra["moment"] = self._moment(self._moment_ns)
 
@@ -229,6 +229,8 @@ class Desk:
                 self._base_ns = found.first_ns - NS_PER_SECOND
             if self._base_ns is not None:
                 self._extra["timeline"] = self._timeline()
+        if not room.live and not room.reading and self._moment_ns is None and (ids := self._ids()):
+            self.go_to_event(ids[-1])  # so that there is something to see at once
 
     def newest_session(self, camera: str) -> str | None:
         """The last one of a camera that has events."""

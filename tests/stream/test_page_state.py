@@ -16,6 +16,7 @@ from bowam_stream.page.cards import card, since_start, utc_words
 from bowam_stream.page.entries import Brief, BriefMoment, Entries, brief, marks
 from bowam_stream.page.health import Drops, health
 from bowam_stream.page.listener import JournalReader, News
+from bowam_stream.page.parts import style
 from bowam_stream.page.ring import Ring, around, to_browser
 from bowam_stream.pipeline.tap import Status
 from bowam_stream.pipeline.view import View
@@ -202,3 +203,14 @@ def test_a_browser_that_does_not_answer_is_sent_no_more_and_then_all_that_is_new
         room.clerk.close()
 
     asyncio.run(run())
+
+
+def test_the_page_has_the_colours_of_the_report_in_both_themes() -> None:
+    """Light on dark and dark on light: the report's own palettes, and no other of its rules."""
+    sheet = style()
+    light, dark = (sheet.split(f".body--{theme} {{")[1].split("}")[0] for theme in ("light", "dark"))
+    for name in ("ground", "ink", "positive", "blink", "signal", "threshold", "state-told"):
+        assert f"--{name}: #" in light
+        assert f"--{name}: #" in dark
+    assert "--ground: #f" in light
+    assert "--ground: #0" in dark

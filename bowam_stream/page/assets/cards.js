@@ -6,14 +6,14 @@ export default {
     <div class="tools">
       <p class="count" role="status">{{ counted }}</p>
       <button v-if="count.new" type="button" class="new" @click="$emit('pause')">{{ count.new }} new</button>
-      <label class="by">Judged by <input v-model.trim="by" maxlength="64" autocomplete="nickname" placeholder="your name" @change="remember"></label>
+      <label class="by">Judged by <input v-model.trim="by" maxlength="64" autocomplete="nickname" placeholder="your name" @change="remember" @keydown.enter.prevent="$event.target.blur()"></label>
       <button type="button" @click="$refs.help.showModal()" aria-label="Keys">?</button>
     </div>
     <p v-if="trouble" class="trouble" role="alert">{{ trouble }}</p>
     <p v-if="!order.length" class="faint empty">{{ count.reading ? "Reading the journal…" : "No events yet." }}</p>
     <article v-for="card in list" :key="card.id" :id="'event-' + card.id" class="card" tabindex="-1"
         :class="[card.phase, { current: card.id === current }]" :style="{ '--tone': 'var(--' + card.style + ')' }"
-        :data-event="card.id" :data-phase="card.phase" :aria-label="card.title + ', ' + card.when" @click="choose(card.id)" @focusin="choose(card.id)">
+        :data-event="card.id" :data-phase="card.phase" :aria-label="card.title + ', ' + card.when" @click="choose(card.id); $emit('moment', card.id)" @focusin="choose(card.id)">
       <header>
         <h3><span class="pill">{{ card.title }}<b v-if="card.confidence"> {{ card.confidence }}</b></span></h3>
         <p class="t"><time>{{ card.when }}</time><span v-if="card.utc"> UTC</span><span v-if="card.duration"> · {{ card.duration }}</span><span v-if="card.date" class="faint"> · {{ card.date }}</span></p>
@@ -50,7 +50,7 @@ export default {
     <datalist id="bowam-labels"><option v-for="label in labels" :value="label"></option></datalist>
     <dialog ref="help" aria-labelledby="help-title" @click.self="$refs.help.close()">
       <h2 id="help-title">Keys</h2>
-      <dl class="keys"><div><dt>j, k</dt><dd>next and previous event</dd></div><div><dt>t, f, u</dt><dd>judge it true, false, unsure</dd></div><div><dt>l, n</dt><dd>give another label, write a note; Enter keeps it</dd></div><div><dt>Esc</dt><dd>leave the field</dd></div><div><dt>space</dt><dd>pause the view, and go on</dd></div><div><dt>g</dt><dd>go to the moment of the event, when paused</dd></div><div><dt>← →</dt><dd>on the time line: frame by frame (with shift: ten)</dd></div><div><dt>?</dt><dd>this list</dd></div></dl>
+      <dl class="keys"><div><dt>j, k</dt><dd>next and previous event</dd></div><div><dt>t, f, u</dt><dd>judge it true, false, unsure</dd></div><div><dt>l, n</dt><dd>give another label, write a note; Enter keeps it, once it is judged</dd></div><div><dt>Esc</dt><dd>leave the field</dd></div><div><dt>space</dt><dd>pause the view, and go on</dd></div><div><dt>g</dt><dd>go back to the moment of the event</dd></div><div><dt>← →</dt><dd>on the time line: frame by frame (with shift: ten)</dd></div><div><dt>?</dt><dd>this list</dd></div></dl>
       <form method="dialog"><button autofocus>Close</button></form>
     </dialog>
   </div>`,
@@ -91,7 +91,7 @@ export default {
         const shown = new Set(packet.order);
         for (const id of Object.keys(this.cards)) if (!shown.has(id)) delete this.cards[id];
         for (const id of Object.keys(this.drafts)) if (!shown.has(id) && !this.drafted(id)) delete this.drafts[id];
-        if (this.turned && this.order.length) { this.turned = false; this.choose(this.order[0], true); }
+        if (this.turned && this.order.length) { this.turned = false; this.look(this.order[0]); }
       }
       if (packet.count) this.count = packet.count;
       if (packet.trouble !== undefined) this.trouble = packet.trouble;
@@ -108,6 +108,7 @@ export default {
       this.current = id;
       if (focus) this.$nextTick(() => { const card = document.getElementById("event-" + id); if (card) card.focus(); });
     },
+    look(id) { this.choose(id, true); this.$emit("moment", id); },
     drafted(id) { const draft = this.drafts[id]; return !!draft && draft.touched !== draft.label + "\n" + draft.note; },
     draft(card) {
       if (!this.drafts[card.id]) {
@@ -130,12 +131,12 @@ export default {
     move(by) {
       const here = this.order.indexOf(this.current), next = here < 0 ? 0 : here + by;
       if (next >= this.order.length && this.count.top + this.order.length < this.count.all) { this.turned = true; this.$emit("turn", 1); }
-      else if (this.order.length) this.choose(this.order[Math.max(0, Math.min(next, this.order.length - 1))], true);
+      else if (this.order.length) this.look(this.order[Math.max(0, Math.min(next, this.order.length - 1))]);
     },
     key(event) {
       const at = event.target, card = this.cards[this.current];
       if (event.ctrlKey || event.altKey || event.metaKey || this.$refs.help.open) return;
-      if (event.key === "Escape" && at.blur && at.closest(".card")) { at.blur(); return; }
+      if (event.key === "Escape" && at.blur && this.$el.contains(at)) { at.blur(); return; }
       if (at.closest("input, textarea, select, [contenteditable], [role=slider], [role=combobox], [role=listbox], .q-menu")) return;
       if (event.key === " " && at.closest("button, a, summary, [role=button]")) return;
       const inside = this.$el.contains(at);
