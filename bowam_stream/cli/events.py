@@ -106,9 +106,12 @@ def list_(
         for row in part:
             times = "  ".join(f"{seconds(ms) or '-':>9}" for ms in (row.onset_ms, row.apex_ms, row.offset_ms))
             sure = "" if row.event.confidence is None else f" {row.event.confidence:.2f}"
-            said = f"  judged {row.judgement.verdict}: {remarks(row)}".rstrip(": ") if row.judgement else ""
-            kind = f"{row.kind:<9}  {what(row) if what(row) != row.kind else ''}{sure}"
-            typer.echo(f"{times}  " + one_line(f"face {row.event.face}  {kind.rstrip()}{said}  {row.event.event_id}"))
+            said = f"  judged {row.judgement.verdict} ({remarks(row)})".replace(" ()", "") if row.judgement else ""
+            named = f"{what(row) if what(row) != row.kind else ''}{sure}"
+            typer.echo(
+                f"{times}  "
+                + one_line(f"face {row.event.face}  {row.kind:<9}  {named:<13}  {row.event.event_id}{said}")
+            )
 
 
 @app.command()

@@ -111,3 +111,5 @@ def live(
             on_status=on_status,
             page=page,
         )
+    if page:
+        out().print(f"what was found: bowam page {settings.events.journal}", markup=False)

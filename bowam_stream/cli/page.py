@@ -26,8 +26,8 @@ def page(
         bool | None,
         typer.Option(
             "--preview/--no-preview",
-            help="Show faces. Live, the worker must have been asked for them as well (bowam live --preview, [page]); "
-            "of a kept replay they are shown unless you say no.",
+            help="Show faces. Live, the worker must have been asked for them as well (bowam live --preview); "
+            "the pictures of a kept replay are shown unless you say no.",
         ),
     ] = None,
     config: ConfigFile = None,

@@ -466,7 +466,14 @@ class Journal:
         return self._db.execute(f"SELECT content, published_utc_ns, latency_ms FROM events {clause}", values)
 
     def close(self) -> None:
-        """Release the file and the claims."""
+        """Release the file and the claims.
+
+        What is in the write-ahead log goes into the file itself, also where readers have it open: a copy of the one
+        file is whole then.
+        """
+        if not self._readonly:
+            with contextlib.suppress(sqlite3.Error):  # a full disk, or a file that is gone: the log still has it
+                self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         with explained(self.path):
             self._db.close()
         self._claims.close()

@@ -417,3 +417,17 @@ def test_a_record_is_served_as_it_was_published(tmp_path, latency_ms):
         journal.mark_published(published)
         (record,) = journal.page({}).records
         assert record == to_json(published)
+
+
+def test_a_copy_of_the_one_file_is_whole_once_its_writer_has_closed_it(path, tmp_path):
+    """Also where somebody still reads it, so that the write-ahead log stays beside it."""
+    with Journal(path) as writer:
+        writer.append(made("a"))
+        reader = Journal.open_readonly(path)
+        assert names(reader.since()) == [("cam0", 1, "a")]
+        writer.append(made("b"))
+    copy = tmp_path / "copy.sqlite"
+    copy.write_bytes(path.read_bytes())
+    reader.close()
+    with Journal.open_readonly(copy) as journal:
+        assert names(journal.since()) == [("cam0", 1, "a"), ("cam0", 2, "b")]
