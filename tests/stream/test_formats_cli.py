@@ -106,7 +106,7 @@ def test_events_are_listed_by_session(journal: Path) -> None:
     told, _ = run("list", journal)
     lines = told.decode().splitlines()
     assert lines[0] == "clip  session s  a.mp4: 2 events"
-    assert lines[1].split() == "0.333 0.667 1.000 face 0 micro negative 0a judged true (clear)".split()
+    assert " ".join(lines[1].split()) == "0.333 0.667 1.000 face 0 micro negative 0a judged true (clear)"
     assert len(lines) == 3
 
 
