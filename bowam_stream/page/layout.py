@@ -99,9 +99,12 @@ class Layout:
                     with ui.element("div").classes("pair"):
                         self._slider = ui.slider(min=least, max=most, step=0.1, value=least)
                         self._slider.props('aria-label="False alarms per hour"')
-                        self._number = ui.number(min=least, max=most, step=0.1, format="%.1f", label="per hour")
+                        self._number = ui.number(
+                            min=least, max=most, step=0.1, precision=1, format="%.1f", label="per hour"
+                        )
                         self._number.props("outlined dense").bind_value_from(self._slider).bind_value_to(self._slider)
-                    self._meaning = ui.label("").classes("faint")
+                    ui.label(f"false alarms per hour; {least:.1f} to {most:.1f} were measured").classes("faint")
+                    self._meaning = ui.label("").classes("faint").props('role="status"')
                     with ui.element("div").classes("buttons"):
                         ui.button("Ask for it", on_click=self._ask).props("outline rounded no-caps padding='4px 14px'")
                         ui.button("As in the settings", on_click=self._ask_nothing).props("flat rounded no-caps")
@@ -161,7 +164,7 @@ class Layout:
     def _explain(self) -> None:
         try:
             threshold = choice(self._room.config).threshold(self._room.config, float(self._number.value))
-            self._meaning.set_text(f"false alarms per hour, as measured: a threshold of {threshold:.2f}")
+            self._meaning.set_text(f"It means a threshold of {threshold:.2f}.")
         except (ConfigError, TypeError, ValueError) as error:
             self._meaning.set_text(str(error) if isinstance(error, ConfigError) else "Give a number.")
 
