@@ -352,9 +352,10 @@ def test_a_kept_replay_is_scrubbed_frame_by_frame(page: Pages, kept: Path, brows
     port, _ = page.open(kept)
     wait_for(lambda: answers(port) == 200)
     browser.driver.get(f"http://127.0.0.1:{port}/")
-    wait_for(lambda: browser.all("[data-event]"))
+    wait_for(lambda: " frame " in browser.text(".timeline .legend b"))  # it begins at an event
+    first = browser.text(".timeline .legend b")
     scrub(browser, 0.5)
-    wait_for(lambda: "frame" in browser.text(".timeline .legend"))
+    wait_for(lambda: browser.text(".timeline .legend b") != first)
     wait_for(lambda: len(browser.all(".face polyline")) == 7)
     frame = int(browser.text(".timeline .legend b").rpartition(" ")[2])
     browser.run("document.querySelector('.timeline input').focus()")
