@@ -120,7 +120,7 @@ class Cards(Element, component="assets/cards.js"):
 def style() -> str:
     """The style sheet of the page, with the colours of the report in light and dark."""
     sheet = REPORT_STYLE.read_text(encoding="utf-8")
-    light, dark = re.findall(r"^\s*:root(?:\:not\(\.paper\))? \{\n(.*?)\n\s*\}", sheet, re.DOTALL | re.MULTILINE)[:2]
+    light, dark = re.findall(r"^\s*:root(?::not\(\.paper\))? \{\n(.*?)\n\s*\}", sheet, re.DOTALL | re.MULTILINE)[:2]
     edges = "--edge: color-mix(in srgb, var(--faint) 62%, var(--sheet));"
     return f".body--light {{ {light} {edges} }}\n.body--dark {{ {dark} {edges} }}\n" + (ASSETS / "page.css").read_text(
         encoding="utf-8"
