@@ -35,7 +35,7 @@ def test_a_sensitivity_that_is_chosen_comes_into_effect(live: Live, browser: Bro
     next(one for one in browser.all(".sense button") if one.text == "Ask for it").click()
     assert in_effect(live, browser, 3.0) > threshold
     next(one for one in browser.all(".sense button") if one.text == "As in the settings").click()
-    wait_for(lambda: browser.text(".sense").endswith("In effect: threshold 5.00."), 3)
+    wait_for(lambda: browser.text(".sense").endswith("In effect: threshold 5.00."))
 
 
 def in_effect(live: Live, browser: Browser, per_hour: float) -> float:
@@ -47,11 +47,11 @@ def in_effect(live: Live, browser: Browser, per_hour: float) -> float:
                 (one for one in asked(journal).values() if int(one.false_alarms_per_hour or 0) == per_hour), None
             )
 
-    found = wait_for(wish, 3)
+    found = wait_for(wish)
     assert isinstance(found, Sensitivity)
     assert found.threshold
     words = f"In effect: threshold {found.threshold:.2f}. Asked: {found.threshold:.2f}"
-    wait_for(lambda: words in browser.text(".sense"), 3)
+    wait_for(lambda: words in browser.text(".sense"))
     return found.threshold
 
 
@@ -63,11 +63,11 @@ def test_an_event_that_is_withdrawn_turns_before_ones_eyes(live: Live, browser: 
         changed |= {"event_id": "nod", "camera": "door"}
         journal.append(type(event)(**changed))
         choose(browser, "Camera", "door")
-        wait_for(lambda: browser.all("#event-nod.provisional"), 10)
+        wait_for(lambda: browser.all("#event-nod.provisional"))
         assert "Provisional" in browser.text("#event-nod .note")
         changed |= {"phase": "retracted", "reason": "head_motion", "kind": None, "label": None, "seq": event.seq + 1}
         journal.append(type(event)(**changed))
-        wait_for(lambda: browser.all("#event-nod.retracted"), 5)
+        wait_for(lambda: browser.all("#event-nod.retracted"))
     assert browser.text("#event-nod .pill") == "withdrawn"
     assert browser.text("#event-nod .note").startswith("Withdrawn: ")
     assert len(browser.all("[data-event]")) == 1
@@ -89,15 +89,12 @@ def test_an_open_page_goes_on_by_itself_where_only_the_worker_was_killed(live: L
     known = set(browser.run(ids))
     browser.run("window.stayed = true")
 
-    def gone() -> bool:
-        worker = children(live.process.pid).get("worker")
-        if worker:
-            os.kill(worker, signal.SIGKILL)  # until the page has had time to notice
-        return browser.text(".link") == "worker gone, waiting" and "Nothing heard" in browser.text(".warnings")
-
-    wait_for(gone, 20)
-    wait_for(lambda: browser.text(".link") == "live", 30)
-    wait_for(lambda: len(set(browser.run(ids)) - known) >= 2, 30)
+    worker = children(live.process.pid)["worker"]
+    os.kill(worker, signal.SIGSTOP)  # until the page has had time to notice
+    wait_for(lambda: browser.text(".link") == "worker gone, waiting" and "Nothing heard" in browser.text(".warnings"))
+    os.kill(worker, signal.SIGKILL)
+    wait_for(lambda: browser.text(".link") == "live")
+    wait_for(lambda: len(set(browser.run(ids)) - known) >= 2)
     shown = browser.run(ids)
     assert len(shown) == len(set(shown))
     assert browser.run("return window.stayed")
