@@ -33,3 +33,8 @@ def clock_id() -> str:
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     namespace = os.readlink("/proc/self/ns/time")
     return hashlib.blake2b(f"{boot} {namespace}".encode(), digest_size=8).hexdigest()
+
+
+def to_ms(t_ns: int) -> int:
+    """Nanoseconds as whole milliseconds; half a millisecond rounds up. Page, report and every export round so."""
+    return (t_ns + NS_PER_MS // 2) // NS_PER_MS

@@ -120,7 +120,7 @@ def report(
     out: Annotated[Path, typer.Option(metavar="F.html", help="Write the report here.")],
 ) -> None:
     """Write the report of a kept replay again, with what people have said about its events since."""
-    from bowam_stream.cli.outputs import JOURNAL_FILE, RECORD_FOLDER, writable
+    from bowam_stream.cli.outputs import writable
     from bowam_stream.cli.pictures import typed
     from bowam_stream.clock import utc_ns
     from bowam_stream.errors import ReportError
@@ -128,16 +128,16 @@ def report(
     from bowam_stream.events.judgements import judgements
     from bowam_stream.report import Record, write_report
     from bowam_stream.report.origin import origin
+    from bowam_stream.report.record import JOURNAL_FILE, RECORD_FOLDER
 
     writable(out)
     if not (folder / JOURNAL_FILE).is_file():
         raise ReportError(f"no journal in {folder}; name a folder that `bowam replay --keep` wrote")
     record = Record(folder / RECORD_FOLDER)
     with Journal.open_readonly(folder / JOURNAL_FILE) as book:
-        said = book.since({}, cameras=[record.hello.camera])
-        events_ = tuple(event for event in said if event.session == record.hello.session)
+        said = tuple(book.session(record.hello.camera, record.hello.session))
         judged = {one.event_id: one for one in judgements(book)}
-    write_report(out, record, events_, judgements=judged, made=origin(typed(), utc_ns()))
+    write_report(out, record, said, judgements=judged, made=origin(typed(), utc_ns()))
 
 
 def _source(source: Path | None, config: Path | None) -> Path:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from bowam_stream.capture.images import SUFFIXES as IMAGES
 from bowam_stream.errors import ConfigError
 from bowam_stream.report.explain import check_format
-
-JOURNAL_FILE, RECORD_FOLDER = "journal.sqlite", "record"  # of a run that is kept
+from bowam_stream.report.record import JOURNAL_FILE, RECORD_FOLDER
 
 if TYPE_CHECKING:
     from bowam_stream.messages import Event

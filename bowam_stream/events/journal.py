@@ -458,6 +458,10 @@ class Journal:
                 cursor[event.camera] = event.seq
                 yield event
 
+    def session(self, camera: str, session: str) -> Iterator[Event]:
+        """All events of one session, in order of seq."""
+        return (event for event in self.since({}, cameras=[camera]) if event.session == session)
+
     def _select(self, clause: str, *values: object) -> list[Event]:
         with explained(self.path):
             return [_stored(*row) for row in self._rows(clause, *values)]

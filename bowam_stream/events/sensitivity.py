@@ -24,7 +24,7 @@ class Sensitivity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ask(journal: Journal, wish: Sensitivity) -> Sensitivity:
-    """Keep a wish, and return it with its time; the worker follows within a second. Raises JournalError."""
+    """Keep a wish, and return it with its time; the worker looks once a second. Raises JournalError."""
     if wish.threshold is not None and not (math.isfinite(wish.threshold) and wish.threshold > 0):
         raise JournalError(f"a threshold of {wish.threshold} can't be asked for; it is a number above 0")
     wish = msgspec.structs.replace(wish, asked_utc_ns=utc_ns())

@@ -6,7 +6,8 @@ import io
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from bowam_stream.formats.rows import Row, to_ms
+from bowam_stream.clock import to_ms
+from bowam_stream.formats.rows import Row
 
 FORMULA = tuple("=+-@＝＋－＠")  # what a spreadsheet computes, if a cell begins with it
 # Control characters, line and paragraph separators move a cursor or end a line; the last ones no XML can hold.

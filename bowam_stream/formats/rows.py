@@ -12,17 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from bowam_stream.clock import NS_PER_MS
+from bowam_stream.clock import to_ms
 from bowam_stream.events.judgements import Judgement
 from bowam_stream.messages import Event, Moment
 
 KINDS = ("micro", "macro", "blink", "retracted")
 SHORTEST_MS = 1  # an annotation of no length can't be drawn in ELAN and Praat
-
-
-def to_ms(t_ns: int) -> int:
-    """Nanoseconds as whole milliseconds; half a millisecond rounds up."""
-    return (t_ns + NS_PER_MS // 2) // NS_PER_MS
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):

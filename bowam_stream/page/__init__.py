@@ -1,7 +1,7 @@
 """The page: what a browser shows of a running worker, of a journal, or of a replay that was kept.
 
-A process of its own that only listens: it reads views from the event socket and events from the journal, so a browser
-that is slow, and a page that dies, cost the worker nothing. What a person says goes into the journal.
+A process of its own that only listens: it reads views from the event socket and events from the journal, so
+nobody waits for a browser that is slow, or for a page that died. What a person says goes into the journal.
 
     ring.py       ten minutes of one camera's signal            entries.py   all events of a journal, in brief
     cameras.py    how each camera is doing now                  cards.py     one event in words

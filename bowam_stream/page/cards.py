@@ -3,9 +3,11 @@
 import datetime
 from typing import Any
 
-from bowam_stream.clock import NS_PER_MS, NS_PER_SECOND
+from bowam_stream.clock import NS_PER_MS, to_ms
 from bowam_stream.events.judgements import Judgement
 from bowam_stream.messages import Event, Moment
+from bowam_stream.page.entries import style_of_phase
+from bowam_stream.report.filters import since_start
 from bowam_stream.report.pictures import EventPictures
 from bowam_stream.report.timeline import style_of
 from bowam_stream.report.words import KINDS, QUALITY, REASONS, plain
@@ -33,14 +35,14 @@ def card(
         "id": event.event_id,
         "camera": event.camera,
         "phase": event.phase,
-        "style": style(event),
+        "style": style_of_phase(event.phase, event.kind, event.label),
         "title": title(event),
         "confidence": None if event.confidence is None else f"{event.confidence:.0%}",
         "note": phase_words(event, announced=announced),
         "when": when(event.apex),
         "utc": event.apex.utc_ns is not None,
         "date": date(event.apex),
-        "duration": None if end is None else f"{(end.t_ns - event.onset.t_ns) / NS_PER_MS:.0f} ms",
+        "duration": None if end is None else f"{to_ms(end.t_ns) - to_ms(event.onset.t_ns)} ms",
         "times": [
             (name, when(moment))
             for name, moment in (("onset", event.onset), ("apex", event.apex), ("offset", end))
@@ -58,13 +60,6 @@ def card(
         "pictures": shown(pictures, faces=faces) if pictured else None,
         "judged": None if judgement is None else judged(judgement),
     }
-
-
-def style(event: Event) -> str:
-    """The name of its colour."""
-    if event.phase == "retracted":
-        return "refused"
-    return "open" if event.phase == "provisional" else style_of(event.kind, event.label)
 
 
 def title(event: Event) -> str:
@@ -135,18 +130,9 @@ def date(moment: Moment) -> str:
 
 def utc_words(utc_ns: int) -> str:
     """`2026-11-23 09:30:00.123`; a time that no calendar knows is a number."""
+    whole_s, ms = divmod(to_ms(utc_ns), 1000)
     try:
-        whole = datetime.datetime.fromtimestamp(utc_ns // NS_PER_SECOND, datetime.UTC)
+        whole = datetime.datetime.fromtimestamp(whole_s, datetime.UTC)
     except (OverflowError, ValueError, OSError):
         return f"{utc_ns} ns"
-    return f"{whole:%Y-%m-%d %H:%M:%S}.{utc_ns // NS_PER_MS % 1000:03d}"
-
-
-def since_start(t_ns: int) -> str:
-    """Minutes, seconds and milliseconds, with hours where there are any."""
-    ms = round(t_ns / NS_PER_MS)
-    sign, ms = ("-", -ms) if ms < 0 else ("", ms)
-    minutes, ms = divmod(ms, 60_000)
-    hours, minutes = divmod(minutes, 60)
-    tail = f"{ms // 1000:02d}.{ms % 1000:03d}"
-    return f"{sign}{hours}:{minutes:02d}:{tail}" if hours else f"{sign}{minutes}:{tail}"
+    return f"{whole:%Y-%m-%d %H:%M:%S}.{ms:03d}"

@@ -16,11 +16,12 @@ from bowam_stream import clock
 from bowam_stream.clock import NS_PER_MS, NS_PER_SECOND
 from bowam_stream.errors import StreamError
 from bowam_stream.page.cameras import CameraNow
-from bowam_stream.page.cards import card, since_start, utc_words
+from bowam_stream.page.cards import card, utc_words
 from bowam_stream.page.entries import marks
 from bowam_stream.page.health import Health, health, state_words
 from bowam_stream.page.ring import STATES, Ring, Rows, around, to_browser
 from bowam_stream.page.room import Room
+from bowam_stream.report.filters import since_start
 from bowam_stream.report.record import FaceRecord
 
 log = logging.getLogger(__name__)

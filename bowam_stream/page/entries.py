@@ -16,6 +16,13 @@ MOST = 200_000
 REFUSED, OPEN = "refused", "open"  # styles of what is no event, and of what is none yet
 
 
+def style_of_phase(phase: Phase, kind: Kind | None, label: str | None) -> str:
+    """The name of the colour of a record."""
+    if phase == "retracted":
+        return REFUSED
+    return OPEN if phase == "provisional" else style_of(kind, label)
+
+
 class BriefMoment(msgspec.Struct, frozen=True):
     """As messages.Moment, without the frame."""
 
@@ -40,9 +47,7 @@ class Brief(msgspec.Struct, frozen=True):
     @property
     def style(self) -> str:
         """The name of its colour."""
-        if self.phase == "retracted":
-            return REFUSED
-        return OPEN if self.phase == "provisional" else style_of(self.kind, self.label)
+        return style_of_phase(self.phase, self.kind, self.label)
 
     @property
     def delivered(self) -> bool:

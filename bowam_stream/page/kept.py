@@ -11,9 +11,7 @@ import numpy as np
 from bowam_stream.errors import ReportError
 from bowam_stream.page.ring import Rows, shown_face, state_code
 from bowam_stream.report.pictures import EventPictures, event_pictures
-from bowam_stream.report.record import LENGTH_BYTES, FaceRecord, FrameRecord, Record
-
-JOURNAL_FILE, RECORD_FOLDER = "journal.sqlite", "record"
+from bowam_stream.report.record import JOURNAL_FILE, LENGTH_BYTES, RECORD_FOLDER, FaceRecord, FrameRecord, Record
 
 
 class Kept:

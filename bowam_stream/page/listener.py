@@ -34,7 +34,7 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool = True  # no more follows at once
     judgements: tuple[Judgement, ...] | None = None  # all that hold, where any are new
     asked: dict[str, Sensitivity] | None = None  # likewise
-    accounts: tuple[SessionAccount, ...] | None = None  # likewise
+    accounts: tuple[SessionAccount, ...] | None = None  # the books, where there are new events
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +80,7 @@ class JournalReader:
                 one = brief(record)
                 self._cursor[one.camera] = one.seq
                 found.append(one)
+        first = self._seen is None
         if complete:
             self._seen = seen
         said = tuple(judgements(self._journal)) if complete else None
@@ -89,7 +90,7 @@ class JournalReader:
             complete=complete,
             judgements=said,
             asked=asked(self._journal) if complete else None,
-            accounts=tuple(self._journal.accounts()) if complete else None,
+            accounts=tuple(self._journal.accounts()) if complete and (found or first) else None,
         )
 
     def _open(self) -> bool:

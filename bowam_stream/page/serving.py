@@ -18,11 +18,12 @@ from bowam_stream.errors import ConfigError
 from bowam_stream.keys import open_keys
 from bowam_stream.page.access import access_of, listen
 from bowam_stream.page.guard import Guard
-from bowam_stream.page.kept import JOURNAL_FILE, Kept
+from bowam_stream.page.kept import Kept
 from bowam_stream.page.layout import Layout
 from bowam_stream.page.room import MOST_BROWSERS, PICTURES, Room, Source
 from bowam_stream.pipeline.notify import Notifier
 from bowam_stream.pipeline.stop import StopFlag
+from bowam_stream.report.record import JOURNAL_FILE
 
 MOST_COMING = 32  # browsers that have fetched the page, or that a line was cut to, and are not here (any more)
 CLOSE_S = 2.0

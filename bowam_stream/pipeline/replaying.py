@@ -18,8 +18,8 @@ from bowam_stream.pipeline.stop import StopFlag
 from bowam_stream.pipeline.summary import RunSummary, read_summary
 from bowam_stream.pipeline.supervisor import CAPTURE, WORKER, Supervisor
 from bowam_stream.pipeline.tap import Status, Tap
+from bowam_stream.report.record import JOURNAL_FILE, RECORD_FOLDER
 
-RECORD_FOLDER = "record"
 POLL_S = 0.1
 
 
@@ -70,8 +70,7 @@ def replay(
         if summary is None:
             raise ProcessFailed("interrupted before anything was seen" if stop else "the worker left no summary")
         with Journal.open_readonly(Path(config.events.journal)) as book:
-            said = book.since({}, cameras=[summary.camera])
-            events = tuple(event for event in said if event.session == summary.session)
+            events = tuple(book.session(summary.camera, summary.session))
         yield Replay(
             summary=summary,
             events=events,
@@ -92,6 +91,6 @@ def private(config: Config, folder: Path, journal: Path | None) -> Config:
         "events",
         endpoint=f"ipc://{folder}/events",
         journal_endpoint=f"ipc://{folder}/journal",
-        journal=journal or folder / "journal.sqlite",
+        journal=journal or folder / JOURNAL_FILE,
     )
     return replaced(config, "metrics", capture_port=0, worker_port=0)

@@ -86,11 +86,7 @@ class Child:
             return
         self._reader.join(timeout=2)
         if status == 2 or (status == FAILED and not self._restarts):
-            said = self._error or f"the {self.name} process failed with status {status}"
-            if self._vital:
-                raise ProcessFailed(said)
-            log.error("no %s: %s", self.name, said)
-            self._given_up = True
+            self._give_up(self._error or f"the {self.name} process failed with status {status}")
             return
         while self._crashes and now_s - self._crashes[0] > self._policy.window_s:
             self._crashes.popleft()
@@ -102,15 +98,18 @@ class Child:
         self._hangs = False
         if len(self._crashes) > self._policy.restarts:
             why = f": {self._error}" if self._error else ""
-            said = f"the {self.name} process ended {ended} {len(self._crashes)} times; giving up{why}"
-            if self._vital:
-                raise ProcessFailed(said)
-            log.error("%s; everything else goes on", said)
-            self._given_up = True
+            self._give_up(f"the {self.name} process ended {ended} {len(self._crashes)} times; giving up{why}")
             return
         delay_s = min(self._policy.first_delay_s * 2 ** (len(self._crashes) - 1), self._policy.last_delay_s)
         log.warning("the %s process ended %s; starting it again in %.1f s", self.name, ended, delay_s)
         self._start_at = now_s + delay_s
+
+    def _give_up(self, said: str) -> None:
+        """Nothing more is tried. Raises ProcessFailed where no run goes on without it."""
+        if self._vital:
+            raise ProcessFailed(said)
+        log.error("no %s: %s; everything else goes on", self.name, said)
+        self._given_up = True
 
     def end(self, timeout_s: float) -> None:
         """Ask the process to end, wait, and kill it if it does not."""

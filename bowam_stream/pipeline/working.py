@@ -24,7 +24,7 @@ from bowam_stream.pipeline.stream import Stream
 from bowam_stream.pipeline.summary import RunSummary, write_summary
 from bowam_stream.pipeline.view import Views
 from bowam_stream.pipeline.wishes import Wishes
-from bowam_stream.report import Recorder
+from bowam_stream.report.record import RECORD_FOLDER, Recorder
 from bowam_stream.transport import FrameReceiver, Message, open_receiver
 from bowam_stream.transport.interface import ABSENT, NOTHING_SKIPPED, STAGE, Skipped
 from bowam_stream.worker import Recogniser
@@ -37,7 +37,6 @@ KEEP_EVERY_NS = clock.NS_PER_SECOND  # how often the journal is told where the f
 LAST_NS = clock.NS_PER_SECOND  # a camera goes on sending to a worker that was told to stop
 COLLECT_TIMEOUT_S = 0.002  # the same while the network is at work: its answer must not wait for a frame
 HEARTBEAT_LIMIT_S = 10.0  # a worker that takes longer for one turn of its loop hangs
-RECORD_FOLDER = "record"
 
 
 class Worker:

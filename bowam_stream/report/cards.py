@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import msgspec
 import numpy as np
 
-from bowam_stream.clock import NS_PER_MS, NS_PER_SECOND
+from bowam_stream.clock import NS_PER_SECOND, to_ms
 from bowam_stream.events.judgements import Judgement
 from bowam_stream.messages import Event
 from bowam_stream.report.matching import Match, Score
@@ -93,7 +93,7 @@ def card(
         style="refused" if event.phase == "retracted" else style_of(event.kind, event.label),
         title=title,
         onset_s=event.onset.t_ns / NS_PER_SECOND,
-        duration_ms=None if event.offset is None else (event.offset.t_ns - event.onset.t_ns) / NS_PER_MS,
+        duration_ms=None if event.offset is None else to_ms(event.offset.t_ns) - to_ms(event.onset.t_ns),
         probabilities=tuple(
             Probability(
                 label=label, share=share, style="refused" if label == NOT_AN_EXPRESSION else style_of("micro", label)

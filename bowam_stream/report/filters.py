@@ -4,15 +4,24 @@ from collections.abc import Callable
 
 import numpy as np
 
+from bowam_stream.clock import NS_PER_SECOND, to_ms
 from bowam_stream.report.matching import TrueEvent
 from bowam_stream.report.words import KINDS, QUALITY, plain
 
 
-def time(seconds: float) -> str:
+def since_start(t_ns: int) -> str:
     """Minutes, seconds and milliseconds, with hours where there are any."""
-    minutes, rest = divmod(round(float(seconds), 3), 60)
-    hours, minutes = divmod(int(minutes), 60)
-    return f"{hours}:{minutes:02d}:{rest:06.3f}" if hours else f"{minutes}:{rest:06.3f}"
+    ms = to_ms(t_ns)
+    sign, ms = ("-", -ms) if ms < 0 else ("", ms)
+    minutes, ms = divmod(ms, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    tail = f"{ms // 1000:02d}.{ms % 1000:03d}"
+    return f"{sign}{hours}:{minutes:02d}:{tail}" if hours else f"{sign}{minutes}:{tail}"
+
+
+def time(seconds: float) -> str:
+    """The same of seconds."""
+    return since_start(round(float(seconds) * NS_PER_SECOND))
 
 
 def clock(seconds: float) -> str:

@@ -23,6 +23,7 @@ from bowam_stream.errors import ReportError
 from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Face, Hello, Phase, Triple
 from bowam_stream.spotting.regions import REGIONS
 
+RECORD_FOLDER, JOURNAL_FILE = "record", "journal.sqlite"  # in the folder of a run, also of one that is kept
 LENGTH_BYTES = 4
 LANDMARK_STEPS_PER_PX = 64  # landmarks are kept as int16: 1/64 px, up to +-512 px
 

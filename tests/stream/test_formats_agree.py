@@ -15,6 +15,8 @@ from bowam_stream.formats.export import FORMATS, Wanted, files, select
 from bowam_stream.formats.reading import Source
 from bowam_stream.formats.reading import read as read_source
 from bowam_stream.messages import Event, Moment
+from bowam_stream.page.cards import card
+from bowam_stream.report import filters
 from tests.stream import format_readers as read
 from tests.stream.small_events import small_event
 
@@ -207,3 +209,16 @@ def test_an_older_file_of_events_is_read(tmp_path: Path) -> None:
     source = read_source(file)
     assert [one.event_id for one in source.events] == ["1"]
     assert source.cut_off
+
+
+@given(onset_ns=st.integers(0, 10**12), length_ns=st.integers(1, 10**9))
+def test_page_report_and_exports_round_a_moment_alike(onset_ns: int, length_ns: int) -> None:
+    """Also one that lies half a millisecond between two: whoever compares them finds the same figure."""
+    end = Moment(frame=9, t_ns=onset_ns + length_ns)
+    event = msgspec.structs.replace(small_event("one"), onset=Moment(frame=1, t_ns=onset_ns), apex=end, offset=end)
+    [row], _ = select(Source(events=[event]), Wanted())
+    seconds, ms = divmod(row.begin_ms, 1_000)
+    minutes, seconds = divmod(seconds, 60)
+    shown = dict(card(event)["times"])["onset"]
+    assert shown == filters.time(onset_ns / 10**9) == f"{minutes}:{seconds:02d}.{ms:03d}"
+    assert card(event)["duration"] == f"{row.end_ms - row.begin_ms} ms"

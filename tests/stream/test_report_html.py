@@ -248,7 +248,7 @@ def test_a_time_is_never_off_by_a_millisecond() -> None:
     """Seconds that are rounded up to sixty make a new minute."""
     assert filters.time(59.9996) == "1:00.000"
     assert filters.time(3599.9994) == "59:59.999"
-    assert filters.time(3661.0125) == "1:01:01.012"
+    assert filters.time(3661.0125) == "1:01:01.013", "half a millisecond rounds up, as in the exports"
     assert [filters.clock(t) for t in (0, 59.6, 3600)] == ["0:00", "1:00", "1:00:00"]
 
 
