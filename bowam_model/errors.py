@@ -9,6 +9,7 @@ ModelError
 ├── BackendError       what should compute the network can't run here, or failed
 ├── DatasetError       a data set, manifest or identity folder is not what it should be
 ├── RunError           pieces of a long run failed, or its folder holds another run
+├── EngineError        what should do the pieces is not installed, can't be reached, or was lost
 ├── ExportError        an exported graph does not answer as the network does, or can't be written
 └── MissingDependency  an optional package, or a system library that it needs, is not installed
 """
@@ -52,6 +53,10 @@ class DatasetError(ModelError):
 
 class MissingDependency(ModelError):
     """An optional package, or a system library that it needs, is not installed."""
+
+
+class EngineError(ModelError):
+    """What should do the pieces of a run is not installed, can't be reached, or was lost."""
 
 
 class RunError(ModelError):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bowam_model.cli.data import Cache, Classes, Images, Sheet, Workers, open_examples
+from bowam_model.cli.engine import Address, EngineName, Gpus, open_engine
 from bowam_model.cli.progress import stages
 from bowam_model.errors import OptionError
 
@@ -87,8 +88,11 @@ def loso(
     sheet: Sheet = None,
     cache: Cache = None,
     workers: Workers = 1,
+    engine: EngineName = "local",
+    address: Address = None,
+    gpus: Gpus = 0.0,
 ) -> None:
-    """Judge a recipe by leaving one subject out at a time; the result does not depend on --workers.
+    """Judge a recipe by leaving one subject out at a time; the result does not depend on --workers or --engine.
 
     Writes result.json, result.md, pictures and one file for each fold and seed into --out. A run that was cut goes on
     when the same command is given again; more --seeds may be added to it.
@@ -124,10 +128,8 @@ def loso(
         else:
             candidates.append(_network(name, examples, training, input_px, colours.value, centre, members, pretrained))
     named = title or f"{' or '.join(dict.fromkeys(one.name for one in candidates))} on {data}"
-    with stages() as on_progress:
-        result = run_protocol(
-            candidates, examples, settings, out, workers=workers, title=named, on_progress=on_progress
-        )
+    with open_engine(engine, workers=workers, address=address, gpus=gpus) as hands, stages() as on_progress:
+        result = run_protocol(candidates, examples, settings, out, engine=hands, title=named, on_progress=on_progress)
     typer.echo("\n".join([*result.head(), "", *figure_table(result), "", f"wrote {out / 'result.md'}"]))
 
 

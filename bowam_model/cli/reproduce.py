@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bowam_model.cli.data import Cache, Workers, open_examples
+from bowam_model.cli.engine import Address, EngineName, Gpus, open_engine
 from bowam_model.cli.progress import stages
 from bowam_model.errors import OptionError
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:  # these load torch
     from bowam_model.preparation import PreparationSettings
     from bowam_model.recipes.reproduce import ReproduceSettings
     from bowam_model.recipes.tables import Table, Task
+    from bowam_model.work import Engine
 
 ALL = "all"
 FLOWS28 = "flows28"
@@ -49,6 +51,9 @@ def reproduce(
     ] = False,
     cache: Cache = None,
     workers: Workers = 1,
+    engine: EngineName = "local",
+    address: Address = None,
+    gpus: Gpus = 0.0,
 ) -> None:
     """Run every row of a table of the paper and write ours beside the paper's figures.
 
@@ -64,8 +69,9 @@ def reproduce(
     chosen = [name.strip() for name in rows.split(",") if name.strip()]
     if table == FLOWS28:
         if folds or epochs or input_px or architecture or pretrained or oracle_epoch:
-            raise OptionError("flows28 is a frozen recipe: it takes --rows, --seeds, --cache and --workers")
-        _flows28(chosen, data_root, out, seeds, cache, workers)
+            raise OptionError("flows28 is a frozen recipe: it takes --rows, --seeds, --cache, --workers and --engine")
+        with open_engine(engine, workers=workers, address=address, gpus=gpus) as hands:
+            _flows28(chosen, data_root, out, seeds, cache, workers, hands)
         return
     if table == ALL and rows:
         raise OptionError("--rows chooses among the rows of one table: name that table instead of all")
@@ -86,11 +92,12 @@ def reproduce(
         oracle=oracle_epoch,
         manifest=data_root.name if data_root.suffix.lower() == ".csv" else None,
     )
-    for one in tables:
-        if table == ALL and not all(_has(data_root, row.task) for row in one.rows):
-            typer.echo(f"left out: {one.name}, {data_root} has no folder {one.rows[0].task.dataset}", err=True)
-            continue
-        _reproduce(one, chosen, settings, data_root, out, cache, workers)
+    with open_engine(engine, workers=workers, address=address, gpus=gpus) as hands:
+        for one in tables:
+            if table == ALL and not all(_has(data_root, row.task) for row in one.rows):
+                typer.echo(f"left out: {one.name}, {data_root} has no folder {one.rows[0].task.dataset}", err=True)
+                continue
+            _reproduce(one, chosen, settings, data_root, out, cache, workers, hands)
 
 
 def catalogue(tables: "Sequence[Table]") -> list[str]:
@@ -114,6 +121,7 @@ def _reproduce(
     out: Path,
     cache: Path | None,
     workers: int,
+    engine: "Engine",
 ) -> None:
     from bowam_model.recipes.reproduce import run_table
     from bowam_model.recipes.table_report import write_report
@@ -125,18 +133,20 @@ def _reproduce(
         return open_examples(task.dataset, root, preparation, cache=cache, workers=workers, classes=task.classes)
 
     with stages() as on_progress:
-        result = run_table(table, settings, opened, out, rows=rows, workers=workers, on_progress=on_progress)
+        result = run_table(table, settings, opened, out, rows=rows, engine=engine, on_progress=on_progress)
     for path in write_report(result, out):
         typer.echo(f"wrote {path}")
 
 
-def _flows28(rows: Sequence[str], manifest: Path, out: Path, seeds: int, cache: Path | None, workers: int) -> None:
+def _flows28(
+    rows: Sequence[str], manifest: Path, out: Path, seeds: int, cache: Path | None, workers: int, engine: "Engine"
+) -> None:
     from bowam_model.preparation import PreparationSettings
     from bowam_model.recipes.flows28 import SIDE_PX, run_flows28
 
     examples = open_examples("manifest", manifest, PreparationSettings(side_px=SIDE_PX), cache=cache, workers=workers)
     with stages() as on_progress:
-        written = run_flows28(examples, out, chosen=rows, seeds=seeds, workers=workers, on_progress=on_progress)
+        written = run_flows28(examples, out, chosen=rows, seeds=seeds, engine=engine, on_progress=on_progress)
     for path in written:
         typer.echo(f"wrote {path}")
 

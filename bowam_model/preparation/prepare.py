@@ -22,7 +22,7 @@ from bowam_model.preparation.cache import Entry, Faces, find, load, load_faces, 
 from bowam_model.preparation.faces import face_crops
 from bowam_model.preparation.pictures import Unusable, moments, read_picture
 from bowam_model.preparation.settings import PreparationSettings
-from bowam_model.work import Outcome, Piece, run
+from bowam_model.work import Local, Outcome, Piece
 
 MAPPED_BYTES = 2 << 30  # more than that is not held in memory but mapped from a file of the cache
 PICTURE_CENTRE = 127.5  # a ready flow picture's 0..255 become -1..1
@@ -167,7 +167,7 @@ def _make_all(
             take(int(outcome.key), failure or outcome.value)
 
         pieces = [Piece(str(index), _make, (samples[index],)) for index in missing]
-        run(pieces, workers=min(workers, len(pieces)), shared=(settings, cache), on_done=hear)
+        Local(min(workers, len(pieces))).run(pieces, shared=(settings, cache), on_done=hear)
     else:
         for index in missing:
             take(index, _make(settings, cache, samples[index]))

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from bowam_model import work
 from bowam_model.errors import RunError
 from bowam_model.learning import Examples, Learner
 from bowam_model.protocol.folds import Fold, make_folds
@@ -25,6 +24,7 @@ from bowam_model.protocol.store import (
     this_machine,
     write,
 )
+from bowam_model.work import HERE, Engine, Outcome, Piece
 
 FAILURES = "failures.txt"
 IN_PROGRESS = "in-progress"
@@ -39,21 +39,21 @@ def run_protocol(
     settings: ProtocolSettings,
     out: Path,
     *,
-    workers: int = 1,
+    engine: Engine = HERE,
     title: str = "",
     on_progress: OnProgress | None = None,
 ) -> Result:
     """Judge a recipe, or the choice among several, and write result.json, result.md and pictures into `out`.
 
     Folds that `out` holds are taken, if it is of the same recipes, examples and settings; seeds may be added. The
-    result does not depend on `workers`, nor on how often the run was cut. Raises OptionError for settings that do not
-    fit, RunError if `out` is of another run or some folds fail: the others are kept, and the failures stand in
+    result does not depend on the `engine`, nor on how often the run was cut. Raises OptionError for settings that do
+    not fit, RunError if `out` is of another run or some folds fail: the others are kept, and the failures stand in
     failures.txt.
     """
     check_candidates(candidates, settings)
     folds = make_folds(examples, settings)
     with held(out):
-        return _run(candidates, examples, settings, folds, out, workers, title, on_progress)
+        return _run(candidates, examples, settings, folds, out, engine, title, on_progress)
 
 
 def _run(
@@ -62,21 +62,22 @@ def _run(
     settings: ProtocolSettings,
     folds: Sequence[Fold],
     out: Path,
-    workers: int,
+    engine: Engine,
     title: str,
     on_progress: OnProgress | None,
 ) -> Result:
     run = open_run(out, _describe(candidates, examples, settings, folds, title))
     done = finished(out, run)
     places = [(fold, seed) for seed in settings.seeds for fold in folds]
+    in_progress = out.absolute() / IN_PROGRESS  # another machine works elsewhere; it goes on with a piece if it sees it
     pieces = [
-        work.Piece(f"{fold.number}-{seed}", run_fold, (fold, seed, out / IN_PROGRESS / f"{fold.number:03d}-{seed}"))
+        Piece(f"{fold.number}-{seed}", run_fold, (fold, seed, in_progress / f"{fold.number:03d}-{seed}"))
         for fold, seed in places
         if (fold.number, seed) not in done
     ]
-    failures: list[work.Outcome] = []
+    failures: list[Outcome] = []
 
-    def on_done(outcome: work.Outcome) -> None:
+    def on_done(outcome: Outcome) -> None:
         if outcome.failure:
             failures.append(outcome)
         else:
@@ -91,7 +92,7 @@ def _run(
         if on_progress:
             on_progress("folds", len(done), len(places))
         shared = (tuple(candidates), examples, settings, run.identity)
-        work.run(pieces, workers=workers, threads=settings.threads, shared=shared, on_done=on_done)
+        engine.run(pieces, threads=settings.threads, shared=shared, on_done=on_done)
     if failures:
         text = "\n".join(f"fold-seed {one.key}\n{one.failure}\n" for one in failures)
         write(out / FAILURES, text)

@@ -28,6 +28,7 @@ from bowam_model.protocol.run import OnProgress
 from bowam_model.rivals.ststnet import ststnet
 from bowam_model.rivals.svm import SvmLearner, svm_grid
 from bowam_model.training import NetworkLearner, TrainingSettings
+from bowam_model.work import HERE, Engine
 
 SIDE_PX = 28
 CELLS = 7  # along each side: 4x4 pixels each
@@ -142,7 +143,7 @@ def run_flows28(
     *,
     chosen: Sequence[str] = (),
     seeds: int = 3,
-    workers: int = 1,
+    engine: Engine = HERE,
     on_progress: OnProgress | None = None,
 ) -> list[Path]:
     """Leave one subject out with each row, or with those `chosen`; every row into its own folder of `out`.
@@ -167,7 +168,7 @@ def run_flows28(
             inner_rounds=INNER_ROUNDS,
             inner_folds=INNER_ROUNDS,
         )
-        run_protocol(known[name], examples, settings, out / name, workers=workers, title=name, on_progress=on_progress)
+        run_protocol(known[name], examples, settings, out / name, engine=engine, title=name, on_progress=on_progress)
         written.append(out / name / "result.md")
     finished = {name: Result.load(out / name) for name in known if (out / name / "result.json").exists()}
     report = out / "flows28.md"

@@ -26,6 +26,7 @@ from bowam_model.rivals.biwoof import biwoof
 from bowam_model.rivals.maps import Map, painted
 from bowam_model.rivals.mdmo import mdmo
 from bowam_model.training import PAPER, NetworkLearner
+from bowam_model.work import HERE, Engine
 
 PAPER_ARCHITECTURE = "bowam"
 COLOUR_JITTER = 0.2  # the released code jitters; by how much is our guess
@@ -145,7 +146,7 @@ def run_table(
     out: Path,
     *,
     rows: Sequence[str] = (),
-    workers: int = 1,
+    engine: Engine = HERE,
     on_progress: OnProgress | None = None,
 ) -> TableResult:
     """Run a table, or some of its rows, into `out`/runs; `table_report.write_report` writes what comes of it.
@@ -163,7 +164,7 @@ def run_table(
         examples = open_examples(task, preparation)
         for row in group:
             seen = painted(examples, MAPS[row.rival]) if row.rival in MAPS else examples
-            results[row.name] = _run_row(row, settings, seen, out, workers, on_progress)
+            results[row.name] = _run_row(row, settings, seen, out, engine, on_progress)
     done = tuple(results[row.name] for row in chosen)
     return TableResult(
         table=table,
@@ -179,7 +180,7 @@ def _run_row(
     settings: ReproduceSettings,
     examples: Examples,
     out: Path,
-    workers: int,
+    engine: Engine,
     on_progress: OnProgress | None,
 ) -> RowResult:
     learner, protocol = learner_of(row, settings), protocol_of(row.task, settings)
@@ -191,7 +192,7 @@ def _run_row(
             on_progress(f"{row.title}, {what}", done, total)
 
     result = run_protocol(
-        [learner], examples, protocol, out / folder, workers=workers, title=_run_title(row, learner), on_progress=hear
+        [learner], examples, protocol, out / folder, engine=engine, title=_run_title(row, learner), on_progress=hear
     )
     return RowResult(
         row=row,

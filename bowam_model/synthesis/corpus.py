@@ -31,7 +31,7 @@ from bowam_model.synthesis.population import (
     sheets,
 )
 from bowam_model.synthesis.render import Camera, Head, Performer, Stage
-from bowam_model.work import Outcome, Piece, run
+from bowam_model.work import Local, Outcome, Piece
 
 VERSION = 1  # goes up when the same settings and photos give other pictures
 LIST, MARKER, NOTICE = "combined_3class_gt.csv", "synthetic.json", "SYNTHETIC.md"
@@ -134,7 +134,7 @@ def _make_clips(out: Path, clips: Sequence[Clip], workers: int, on_progress: Cal
             advance()
     elif missing:
         pieces = [Piece(str(index), _write_alone, (clip,)) for index, clip in enumerate(missing)]
-        run(pieces, workers=min(workers, len(pieces)), shared=(out,), on_done=hear)
+        Local(min(workers, len(pieces))).run(pieces, shared=(out,), on_done=hear)
 
 
 @lru_cache(maxsize=1)

@@ -3,6 +3,7 @@
 import os
 import pickle
 import signal
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -170,3 +171,32 @@ def unpicklable() -> object:
 def add(offset: int, value: int) -> int:
     """`offset` is shared."""
     return offset + value
+
+
+def die_shared(shared: int) -> None:
+    """The process of a piece is killed."""
+    die()
+
+
+def die_unless_shared(shared: int, path: Path, value: int) -> int:
+    """Killed the first time."""
+    return die_unless(path, value)
+
+
+def unpicklable_shared(shared: int) -> Any:
+    """Something that can't be sent back."""
+    return unpicklable()
+
+
+def note_and_sleep(folder: Path, number: int, seconds: float) -> int:
+    """Leaves a file that names its node when it begins."""
+    import ray
+
+    (folder / f"{number}-{os.getpid()}").write_text(ray.get_runtime_context().get_node_id())
+    time.sleep(seconds)
+    return number
+
+
+def bulky(number: int, size: int) -> bytes:
+    """So many bytes."""
+    return bytes([number]) * size

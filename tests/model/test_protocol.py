@@ -13,6 +13,7 @@ from bowam_model.learning import Examples, Learner
 from bowam_model.protocol import LEAKED, ProtocolSettings, Result, run_protocol
 from bowam_model.protocol.result import SCORES
 from bowam_model.protocol.store import FoldRecord, held
+from bowam_model.work import Local
 from tests.model.pretenders import Chance, NearestMean, examples_of
 
 ONE_SEED = ProtocolSettings(seeds=(0,))
@@ -75,7 +76,7 @@ def test_the_selection_never_sees_the_test_subjects_and_keeps_its_own_parts_apar
 def test_the_selection_takes_the_good_recipe_at_its_good_epoch(tmp_path: Path, examples: Examples) -> None:
     candidates: list[Learner] = [NearestMean(noise=30), NearestMean(epochs=7, best=4, noise=30), NearestMean(noise=40)]
     result = run_protocol(
-        candidates, examples, msgspec.structs.replace(INNER, smooth_epochs=1), tmp_path / "out", workers=2
+        candidates, examples, msgspec.structs.replace(INNER, smooth_epochs=1), tmp_path / "out", engine=Local(2)
     )
     for record in result.records:
         assert (record.choice.candidate, record.choice.epochs) == (1, 4)
@@ -87,8 +88,8 @@ def test_the_selection_takes_the_good_recipe_at_its_good_epoch(tmp_path: Path, e
 def test_any_number_of_processes_gives_the_same_bits(tmp_path: Path, examples: Examples) -> None:
     settings = msgspec.structs.replace(INNER, seeds=(0, 5), oracle=True)
     learner = NearestMean(epochs=3, best=2, noise=1.0)
-    one = run_protocol([learner], examples, settings, tmp_path / "one", workers=1)
-    two = run_protocol([learner], examples, settings, tmp_path / "two", workers=2)
+    one = run_protocol([learner], examples, settings, tmp_path / "one", engine=Local(1))
+    two = run_protocol([learner], examples, settings, tmp_path / "two", engine=Local(2))
     assert records(tmp_path / "one") == records(tmp_path / "two")
     np.testing.assert_array_equal(one.scores_SNK, two.scores_SNK)
     assert not np.array_equal(one.scores_SNK[0], one.scores_SNK[1])  # seeds are another matter
@@ -112,7 +113,7 @@ def test_a_process_killed_in_mid_fold_leaves_the_result_as_it_would_have_been(
     learner = NearestMean(epochs=4, best=2, noise=1.0)
     run_protocol([learner], examples, settings, tmp_path / "whole")
     cut = NearestMean(epochs=4, best=2, noise=1.0, cut=tmp_path / "was cut")
-    run_protocol([cut], examples, settings, tmp_path / "cut", workers=2)
+    run_protocol([cut], examples, settings, tmp_path / "cut", engine=Local(2))
     assert (tmp_path / "was cut").exists()
     assert records(tmp_path / "cut") == records(tmp_path / "whole")
     assert not (tmp_path / "cut/in-progress").exists()
@@ -204,7 +205,7 @@ def test_the_epoch_of_the_test_subject_turns_dice_into_a_publication(tmp_path: P
     examples, leaked = megc2019_like(), {}
     for epochs in (1, 10, 100):
         settings = ProtocolSettings(seeds=(0,), oracle=True)
-        result = run_protocol([Chance(epochs)], examples, settings, tmp_path / str(epochs), workers=2)
+        result = run_protocol([Chance(epochs)], examples, settings, tmp_path / str(epochs), engine=Local(2))
         honest = result.figures()["all"]["UF1"].mean
         leaked[epochs] = result.figures(leaked=True)["all"]["UF1"].mean
         assert honest == pytest.approx(0.32, abs=0.05)
@@ -251,5 +252,5 @@ def test_networks_give_the_same_bits_in_any_number_of_processes(tmp_path: Path) 
     learner = ststnet(Encoding(side_px=28, input_px=28), TrainingSettings(epochs=3, device="cpu"))
     settings = msgspec.structs.replace(INNER, inner_rounds=1, oracle=True)
     for workers in (1, 2):
-        run_protocol([learner], examples, settings, tmp_path / str(workers), workers=workers)
+        run_protocol([learner], examples, settings, tmp_path / str(workers), engine=Local(workers))
     assert records(tmp_path / "1") == records(tmp_path / "2")

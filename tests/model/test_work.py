@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bowam_model.work import TRIES, Outcome, Piece, run
+from bowam_model.work import HERE, TRIES, Local, Outcome, Piece
 from tests.model import pretenders
 
 
@@ -22,13 +22,13 @@ def _other_processes_find_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_outcomes_come_in_the_order_of_the_pieces_and_each_is_heard_once(workers: int) -> None:
     pieces = [Piece(str(value), pretenders.add, (value,)) for value in range(7)]
     heard: list[Outcome] = []
-    outcomes = run(pieces, workers=workers, shared=(100,), on_done=heard.append)
+    outcomes = Local(workers).run(pieces, shared=(100,), on_done=heard.append)
     assert [(one.key, one.value) for one in outcomes] == [(str(value), 100 + value) for value in range(7)]
     assert sorted(heard, key=lambda one: one.key) == outcomes
 
 
 def test_a_piece_that_raises_is_reported_with_its_traceback_and_the_others_go_on() -> None:
-    outcomes = run([Piece("bad", operator.truediv, (1, 0)), Piece("good", operator.add, (1, 2))])
+    outcomes = HERE.run([Piece("bad", operator.truediv, (1, 0)), Piece("good", operator.add, (1, 2))])
     assert outcomes[0].failure is not None
     assert "Traceback" in outcomes[0].failure
     assert "ZeroDivisionError" in outcomes[0].failure
@@ -36,7 +36,7 @@ def test_a_piece_that_raises_is_reported_with_its_traceback_and_the_others_go_on
 
 
 def test_a_result_that_cannot_be_sent_is_a_failure_with_its_reason() -> None:
-    (outcome,) = run([Piece("it", pretenders.unpicklable)])
+    (outcome,) = HERE.run([Piece("it", pretenders.unpicklable)])
     assert "pickle" in str(outcome.failure)
 
 
@@ -46,7 +46,7 @@ def test_a_piece_whose_process_dies_is_tried_again_and_set_aside_after_three_tim
         Piece("always", pretenders.die),
         Piece("never", operator.add, (1, 1)),
     ]
-    once, always, never = run(pieces, workers=2)
+    once, always, never = Local(2).run(pieces)
     assert (once.value, never.value) == (5, 2)
     assert always.failure == f"its process died {TRIES} times, lastly by signal SIGKILL"
 
@@ -54,7 +54,7 @@ def test_a_piece_whose_process_dies_is_tried_again_and_set_aside_after_three_tim
 @pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2])
 def test_each_process_has_as_many_threads_as_told(threads: int) -> None:
-    (outcome,) = run([Piece("it", pretenders.threads_of)], threads=threads)
+    (outcome,) = HERE.run([Piece("it", pretenders.threads_of)], threads=threads)
     assert outcome.value == (str(threads), threads)
 
 
@@ -64,7 +64,7 @@ def test_ctrl_c_ends_the_processes_at_once() -> None:
 
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        run([Piece("quick", operator.add, (1, 1)), Piece("long", time.sleep, (600,))], workers=2, on_done=interrupt)
+        Local(2).run([Piece("quick", operator.add, (1, 1)), Piece("long", time.sleep, (600,))], on_done=interrupt)
     assert time.monotonic() - start < 300  # not after the long one
 
 
@@ -74,8 +74,8 @@ def test_processes_do_not_outlive_a_parent_that_was_killed(tmp_path: Path) -> No
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     program = (
-        "import sys; from bowam_model.work import Piece, run; from tests.model.pretenders import wait_at\n"
-        "if __name__ == '__main__': run([Piece(str(n), wait_at, (sys.argv[1],)) for n in range(2)], workers=2)"
+        "import sys; from bowam_model.work import Local, Piece; from tests.model.pretenders import wait_at\n"
+        "if __name__ == '__main__': Local(2).run([Piece(str(n), wait_at, (sys.argv[1],)) for n in range(2)])"
     )
     script = tmp_path / "program.py"
     script.write_text(program)
@@ -92,12 +92,12 @@ def test_processes_do_not_outlive_a_parent_that_was_killed(tmp_path: Path) -> No
 
 def test_what_is_shared_and_cannot_be_read_there_is_one_clear_error() -> None:
     with pytest.raises(RuntimeError, match="cannot start"):
-        run([Piece("it", operator.add, (1, 1))], shared=(_ReadBackFails(),))
+        HERE.run([Piece("it", operator.add, (1, 1))], shared=(_ReadBackFails(),))
 
 
 def test_keys_are_not_used_twice() -> None:
     with pytest.raises(ValueError, match="same key"):
-        run([Piece("a", operator.add, (1, 1))] * 2)
+        HERE.run([Piece("a", operator.add, (1, 1))] * 2)
 
 
 class _ReadBackFails:

@@ -1,8 +1,4 @@
-"""Independent pieces of work, done by several processes. What comes out does not depend on how many there are.
-
-A piece is a function by name and its arguments, so that another engine can run it on another machine. The processes
-are fresh ones (spawn), each with as many threads as it is told, and live as long as the run.
-"""
+"""Pieces of work in processes of this machine."""
 
 import os
 import signal
@@ -19,79 +15,59 @@ from multiprocessing.reduction import ForkingPickler
 from threading import Thread
 from typing import Any
 
-TRIES = 3
-"""A piece whose process dies (killed, out of memory) this often is set aside."""
+from bowam_model.work.pieces import TRIES, Outcome, Piece, check_keys
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Read by the numerical libraries when they are loaded, so a process must be born with them."""
 
 
 @dataclass(frozen=True)
-class Piece:
-    """`function(*shared, *arguments)`: a function at the top of a module, and arguments that can be pickled."""
+class Local:
+    """So many processes of this machine, fresh ones (spawn), which live as long as a run."""
 
-    key: str
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...] = ()
+    workers: int = 1
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a piece: its value, or why there is none (the text of a traceback, or how its process died)."""
-
-    key: str
-    value: Any = None
-    failure: str | None = None
-
-
-def run(
-    pieces: Sequence[Piece],
-    *,
-    workers: int = 1,
-    threads: int = 1,
-    shared: tuple[Any, ...] = (),
-    on_done: Callable[[Outcome], None] | None = None,
-) -> list[Outcome]:
-    """Do the pieces in `workers` processes and return the outcomes in the order of the pieces.
-
-    `shared` are the first arguments of every piece; each process gets them once. `on_done` hears each outcome as it
-    comes, in this process. A piece that raises has failed; the others go on. A piece whose process dies is tried
-    again, `TRIES` times in all. On Ctrl-C, or if `on_done` raises, all processes are ended at once.
-    Raises RuntimeError if the processes cannot start.
-    """
-    outcomes: dict[str, Outcome] = {}
-    left, deaths = deque(pieces), dict.fromkeys((piece.key for piece in pieces), 0)
-    if len(deaths) != len(pieces):
-        raise ValueError("two pieces have the same key")
-    packed = bytes(ForkingPickler.dumps(shared))
-    hands: list[_Hand] = []
-    try:
-        while left or any(hand.piece for hand in hands):
-            while left and len(hands) < workers:
-                hands.append(_Hand(packed, threads))
+    def run(
+        self,
+        pieces: Sequence[Piece],
+        *,
+        threads: int = 1,
+        shared: tuple[Any, ...] = (),
+        on_done: Callable[[Outcome], None] | None = None,
+    ) -> list[Outcome]:
+        """As `Engine.run`. Raises RuntimeError if the processes cannot start."""
+        check_keys(pieces)
+        outcomes: dict[str, Outcome] = {}
+        left, deaths = deque(pieces), dict.fromkeys((piece.key for piece in pieces), 0)
+        packed = bytes(ForkingPickler.dumps(shared))
+        hands: list[_Hand] = []
+        try:
+            while left or any(hand.piece for hand in hands):
+                while left and len(hands) < self.workers:
+                    hands.append(_Hand(packed, threads))
+                for hand in hands:
+                    if left and hand.piece is None:
+                        hand.give(left.popleft())
+                busy = {hand.connection: hand for hand in hands if hand.piece}
+                for ready in wait(list(busy)):
+                    hand = busy[ready]  # type: ignore[index]  # what we gave in
+                    piece, outcome = hand.take()
+                    if outcome is None:
+                        hands.remove(hand)
+                        deaths[piece.key] += 1
+                        if deaths[piece.key] < TRIES:
+                            left.appendleft(piece)
+                            continue
+                        outcome = Outcome(piece.key, failure=f"its process died {TRIES} times, lastly {hand.epitaph()}")
+                    outcomes[piece.key] = outcome
+                    if on_done:
+                        on_done(outcome)
             for hand in hands:
-                if left and hand.piece is None:
-                    hand.give(left.popleft())
-            busy = {hand.connection: hand for hand in hands if hand.piece}
-            for ready in wait(list(busy)):
-                hand = busy[ready]  # type: ignore[index]  # what we gave in
-                piece, outcome = hand.take()
-                if outcome is None:
-                    hands.remove(hand)
-                    deaths[piece.key] += 1
-                    if deaths[piece.key] < TRIES:
-                        left.appendleft(piece)
-                        continue
-                    outcome = Outcome(piece.key, failure=f"its process died {TRIES} times, lastly {hand.epitaph()}")
-                outcomes[piece.key] = outcome
-                if on_done:
-                    on_done(outcome)
-        for hand in hands:
-            hand.dismiss()
-    finally:
-        for hand in hands:
-            hand.kill()
-    return [outcomes[piece.key] for piece in pieces]
+                hand.dismiss()
+        finally:
+            for hand in hands:
+                hand.kill()
+        return [outcomes[piece.key] for piece in pieces]
 
 
 class _Hand:
