@@ -9,6 +9,7 @@ memory nor the object store grows with the number of pieces, and nodes that join
 import logging
 import os
 import pickle
+import socket
 import sys
 import time
 import traceback
@@ -28,6 +29,7 @@ NODE_TRIES = 10
 AHEAD = 2  # tasks that wait for each one that runs, so that nobody waits for us
 LEAST_AHEAD = 8  # also where the cluster has no node yet, so that one that grows on demand sees the demand
 LOOK_EVERY_S = 1.0  # how often the size of the cluster is looked up
+KNOCK_S = 10.0  # a cluster that does not answer for so long is not there
 COMPLAIN_AFTER_S = 30.0  # nothing has begun since
 
 INSTALL = "Ray is not installed; pip install -c constraints.txt 'bowam-stream[ray]'"
@@ -198,6 +200,8 @@ def _connected(address: str | None) -> Any:
         raise EngineError(
             f"{address}: run this on a machine of the cluster and name host:port or auto; elsewhere, ray job submit"
         )
+    if address is not None and address != "auto":
+        _knock(address)
     try:
         if address is None:
             ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
@@ -206,6 +210,19 @@ def _connected(address: str | None) -> Any:
     except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
         raise EngineError(f"can't reach Ray at {address or 'this machine'}: {_line(error)}") from None
     return ray
+
+
+def _knock(address: str) -> None:
+    """Ray waits for minutes where nobody answers. Raises EngineError."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
+    except ValueError:
+        raise EngineError(f"{address} is no address of a Ray cluster: write host:port, such as 10.0.0.1:6379") from None
+    except OSError as error:
+        raise EngineError(
+            f"can't reach Ray at {address}: {_line(error)}; start it there with: ray start --head"
+        ) from None
 
 
 def _line(error: BaseException) -> str:

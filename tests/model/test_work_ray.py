@@ -170,7 +170,12 @@ def test_memory_does_not_grow_with_the_number_of_pieces(engine: Ray) -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "words"), [("127.0.0.1:1", "can't reach Ray at 127.0.0.1:1"), ("ray://there:10001", "ray job submit")]
+    ("address", "words"),
+    [
+        ("127.0.0.1:1", "can't reach Ray at 127.0.0.1:1: .*refused"),
+        ("nowhere", "write host:port"),
+        ("ray://there:10001", "ray job submit"),
+    ],
 )
 def test_a_cluster_that_is_not_there_is_one_clear_error(address: str, words: str) -> None:
     """In one line."""
