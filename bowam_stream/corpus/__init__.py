@@ -1,0 +1,1 @@
+"""Many recordings, on as many machines as there are: what `bowam replay FOLDER` does."""

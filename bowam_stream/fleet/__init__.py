@@ -1,0 +1,1 @@
+"""Many cameras on many machines: where their processes run, and that they do."""
