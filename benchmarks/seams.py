@@ -4,10 +4,12 @@ Every recording is cut at each of its legs in turn, from the fourth on. A seam w
 since the first goes on over the second's part, but never an event: both cases are counted.
 """
 
+import itertools
 import os
 import tempfile
 import time
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,8 +96,9 @@ def to_and_fro(source: Path, target: Path) -> None:
     """A real recording that is long enough, without a cut."""
     with av.open(str(source)) as container:
         stream = container.streams.video[0]
-        rate = stream.average_rate
-        pictures = [frame.to_ndarray(format="yuv420p") for frame, _ in zip(container.decode(stream), range(PICTURES))]
+        rate = stream.average_rate or Fraction(25)
+        frames = itertools.islice(container.decode(stream), PICTURES)
+        pictures = [frame.to_ndarray(format="yuv420p") for frame in frames]
     temporary = target.with_suffix(".part.mp4")
     with av.open(str(temporary), "w") as container:
         stream = container.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "veryfast"})
