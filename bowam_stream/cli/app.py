@@ -47,6 +47,11 @@ PIECES = (
         "bowam_stream.cli.worker:worker",
         "Spot, recognise, journal and publish, for one or many cameras.",
     ),
+    Verb(
+        "fleet",
+        "bowam_stream.cli.fleet:fleet",
+        "Run the captures and workers of many cameras until Ctrl-C, and start again elsewhere what a node took along.",
+    ),
     Verb("journal", "bowam_stream.cli.journal:app", "The event journal: what is kept, and for how long."),
     Verb(
         "audit",
