@@ -219,8 +219,7 @@ class Host:
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """`address`: of this node; without one, as Ray says."""
-        self._address = address or _address_by_ray()
-        self._node = f"{socket.gethostname()} ({self._address})"
+        self._address, self._node = (address, socket.gethostname()) if address else _by_ray()
         self._stack = ExitStack()
         self._folder = self._stack.enter_context(private_folder())
         self._supervisor = supervisor or Supervisor()
@@ -266,7 +265,14 @@ class Host:
         return post.turn(arguments, config.metrics.host, self._supervisor, self._ask, self._now_s())
 
 
-def _address_by_ray() -> str:
-    import ray.util
+def _by_ray() -> tuple[str, str]:
+    """Address of the node on which this actor lives, and what `nodes` of a cluster calls it."""
+    import ray
 
-    return ray.util.get_node_ip_address()
+    address = ray.util.get_node_ip_address()
+    return address, node_name(socket.gethostname(), address, ray.get_runtime_context().get_node_id())
+
+
+def node_name(host: str, address: str, identity: str) -> str:
+    """What a node of a cluster is called: several may be on one machine."""
+    return f"{host} ({address}, {identity[:6]})"

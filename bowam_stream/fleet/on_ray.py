@@ -4,7 +4,6 @@ An actor is made of nothing but code: what it shall run, and with which password
 us. So Ray's tables and dashboards, and an actor's restart, need to know none of it.
 """
 
-import logging
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,15 +13,13 @@ from bowam_model.work.on_ray import Ray
 from bowam_stream.addresses import redact
 from bowam_stream.errors import one_line
 from bowam_stream.fleet.board import Answer
-from bowam_stream.fleet.host import Host, Orders
+from bowam_stream.fleet.host import Host, Orders, node_name
 from bowam_stream.fleet.plan import Crew, lacking
-
-log = logging.getLogger(__name__)
 
 SILENT_S = 10.0  # a node that has not answered for so long may be dead: Ray needs longer to be sure of it
 END_S = 45.0  # how long a crew may take to end
 AGAIN_S = 5.0  # before an actor that Ray gave up is made anew
-OF_A_NODE = 1.0  # seconds between two looks at the nodes
+DIED = "its node or its process died; Ray starts it again"
 
 
 class Cluster:
@@ -37,12 +34,13 @@ class Cluster:
         self._actors: dict[str, Any] = {}
         self._asked: dict[str, tuple[Any, float]] = {}  # by crew: a question under way, and since when
         self._placed: set[str] = set()
+        self._lost: set[str] = set()  # were placed, and are no more
         self._dead: dict[str, float] = {}  # by crew: when to make its actor anew
 
     def nodes(self) -> dict[str, dict[str, float]]:
-        """What each node of now has in all, by its name for people."""
+        """What each node has in all, by its name for people."""
         return {
-            f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']}) {node['NodeID'][:6]}": node["Resources"]
+            node_name(node["NodeManagerHostname"], node["NodeManagerAddress"], node["NodeID"]): node["Resources"]
             for node in self._ray.nodes()
             if node["Alive"]
         }
@@ -70,7 +68,7 @@ class Cluster:
                 del self._asked[name]
                 answers[name] = self._answer(name, reference, now_s)
             elif name not in self._placed:
-                answers[name] = self._why_not(self._crews[name], now_s - since_s)
+                answers[name] = self._why_not(name, now_s - since_s)
             elif now_s - since_s > SILENT_S:
                 answers[name] = "its node does not answer"
         return answers
@@ -104,22 +102,27 @@ class Cluster:
         try:
             report = self._ray.get(reference)
             self._placed.add(name)
+            self._lost.discard(name)
             return report
-        except errors.ActorDiedError as error:
-            self._placed.discard(name)
-            self._dead[name] = now_s + AGAIN_S
-            return redact(one_line(f"Ray could not start it: {_last_line(error)}"))
-        except errors.RayActorError:
-            self._placed.discard(name)
-            return "its node or its process died; Ray starts it again"
         except errors.RayTaskError as error:
             return redact(one_line(_last_line(error)))
+        except errors.RayActorError as error:
+            if name in self._placed:
+                self._placed.discard(name)
+                self._lost.add(name)
+            if not isinstance(error, errors.ActorDiedError):
+                return DIED
+            self._dead[name] = now_s + AGAIN_S  # it could not even begin: Ray does not start that again
+            return redact(one_line(f"Ray could not start it: {_last_line(error)}"))
         except errors.RayError as error:
             raise EngineError(f"the Ray cluster was lost: {_last_line(error)}; the same command starts anew") from error
 
-    def _why_not(self, crew: Crew, waited_s: float) -> str:
-        if why := lacking(crew.needs, self.nodes().values()):
+    def _why_not(self, name: str, waited_s: float) -> str:
+        """Why a crew has no node yet, or no more."""
+        if why := lacking(self._crews[name].needs, self.nodes().values()):
             return why
+        if name in self._lost:
+            return DIED
         return "Ray looks for a node" if waited_s < SILENT_S else "the nodes that could take it are full; it waits"
 
 

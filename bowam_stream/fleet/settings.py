@@ -1,5 +1,7 @@
 """FLEET.toml: the cameras of a fleet, who works for them, and what all of them share."""
 
+import logging
+import stat
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +12,8 @@ from bowam_stream.capture import is_camera
 from bowam_stream.capture.source import RateHz
 from bowam_stream.config import Port, read_settings
 from bowam_stream.errors import ConfigError
+
+log = logging.getLogger(__name__)
 
 Name = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\Z")]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1024)]
@@ -68,6 +72,9 @@ def load_fleet(path: Path) -> FleetSettings:
         _check(settings)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
+    secret = any(camera.source is not None and camera.shown != camera.source for camera in settings.cameras)
+    if secret and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        log.warning("%s holds a password, and others can read it; protect it with: chmod 600 %s", path, path)
     home = path.absolute().parent
     return msgspec.structs.replace(
         settings,
