@@ -138,7 +138,8 @@ class Board:
             if self._changed(f"worker {worker}", told.state, told.why, told.node):
                 yield _line(f"worker {worker}", told)
                 if told.state == "running":
-                    yield f"  bowam subscribe --endpoint {told.events} --journal-endpoint {told.journal_endpoint}"
+                    keys = f" --keys {folder}" if (folder := self._config.keys.folder) else ""
+                    yield f"  bowam subscribe --endpoint {told.events} --journal-endpoint {told.journal_endpoint}{keys}"
         for camera, seen in state.cameras.items():
             if self._changed(f"camera {camera}", seen.state, seen.why, seen.node):
                 yield _line(f"camera {camera}", seen)

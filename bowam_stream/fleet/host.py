@@ -212,6 +212,7 @@ class Host:
 
     def __init__(
         self,
+        crew: str,
         address: str = "",
         *,
         supervisor: Supervisor | None = None,
@@ -219,6 +220,7 @@ class Host:
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """`address`: of this node; without one, as Ray says."""
+        self._crew = crew
         self._address, self._node = (address, socket.gethostname()) if address else _by_ray()
         self._stack = ExitStack()
         self._folder = self._stack.enter_context(private_folder())
@@ -227,6 +229,9 @@ class Host:
         self._now_s = now_s
         self._posts: dict[str, Post] = {}
         self._saved = b""
+
+    def __repr__(self) -> str:  # what Ray's dashboard calls this actor
+        return f"bowam fleet: {self._crew}"
 
     def turn(self, orders: Orders) -> Report:
         """Let run what shall run, and nothing else. Raises nothing that a process did."""

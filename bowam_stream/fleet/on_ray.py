@@ -19,6 +19,7 @@ from bowam_stream.fleet.plan import Crew, lacking
 SILENT_S = 10.0  # a node that has not answered for so long may be dead: Ray needs longer to be sure of it
 END_S = 45.0  # how long a crew may take to end
 AGAIN_S = 5.0  # before an actor that Ray gave up is made anew
+LOOKING = "Ray looks for a node"
 DIED = "its node or its process died; Ray starts it again"
 
 
@@ -87,7 +88,6 @@ class Cluster:
     def _new(self, crew: Crew) -> Any:
         needs = dict(crew.needs)
         options = self._ray.remote(Host).options(
-            name=f"bowam fleet: {crew.name}",
             num_cpus=needs.pop("CPU", 0),
             num_gpus=needs.pop("GPU", 0),
             resources=needs,
@@ -95,7 +95,7 @@ class Cluster:
             max_restarts=-1,
             max_task_retries=0,
         )
-        return options.remote()
+        return options.remote(crew.name)
 
     def _answer(self, name: str, reference: Any, now_s: float) -> Answer:
         errors = self._ray.exceptions
@@ -110,8 +110,9 @@ class Cluster:
             if name in self._placed:
                 self._placed.discard(name)
                 self._lost.add(name)
-            if not isinstance(error, errors.ActorDiedError):
                 return DIED
+            if not isinstance(error, errors.ActorDiedError):
+                return self._why_not(name, 0.0)
             self._dead[name] = now_s + AGAIN_S  # it could not even begin: Ray does not start that again
             return redact(one_line(f"Ray could not start it: {_last_line(error)}"))
         except errors.RayError as error:
@@ -123,7 +124,7 @@ class Cluster:
             return why
         if name in self._lost:
             return DIED
-        return "Ray looks for a node" if waited_s < SILENT_S else "the nodes that could take it are full; it waits"
+        return LOOKING if waited_s < SILENT_S else f"{LOOKING}; those that could take it may be full"
 
 
 def _last_line(error: BaseException) -> str:

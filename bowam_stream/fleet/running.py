@@ -30,14 +30,14 @@ class Places(Protocol):
 class Here:
     """All crews on this machine."""
 
-    def __init__(self, address: str, new: Callable[[str], Host] = Host) -> None:
+    def __init__(self, address: str, new: Callable[[str, str], Host] = Host) -> None:
         self._address = address
         self._new = new
         self._hosts: dict[str, Host] = {}
 
     def open(self, crews: Iterable[Crew]) -> None:
         """A host for each."""
-        self._hosts = {crew.name: self._new(self._address) for crew in crews}
+        self._hosts = {crew.name: self._new(crew.name, self._address) for crew in crews}
 
     def turn(self, orders: Mapping[str, Orders]) -> dict[str, Answer]:
         """One after the other."""

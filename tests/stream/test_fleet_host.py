@@ -69,7 +69,7 @@ class Fakes:
         return self.why.get(port)
 
     def host(self) -> Host:
-        return Host(ADDRESS, supervisor=self, ask=self.ask, now_s=lambda: self.t_s)  # type: ignore[arg-type]
+        return Host("a crew", ADDRESS, supervisor=self, ask=self.ask, now_s=lambda: self.t_s)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -274,7 +274,7 @@ def test_the_state_tells_where_everything_is_and_news_are_told_once() -> None:
     news = board.hear(answers([second]))
     assert news == [
         "worker worker-2: running on node",
-        f"  bowam subscribe --endpoint tcp://{ADDRESS}:5094 --journal-endpoint tcp://{ADDRESS}:5095",
+        f"  bowam subscribe --endpoint tcp://{ADDRESS}:5094 --journal-endpoint tcp://{ADDRESS}:5095 --keys k",
         "camera c2: running on node",
     ]
     assert board.hear(answers([second])) == []
@@ -335,7 +335,7 @@ def test_a_fleet_on_this_machine_runs_until_its_recordings_are_over(tmp_path: Pa
     planned, _ = fleet("/data/a.mp4", "/data/b.mp4", "/data/c.mp4")
     all_fakes: list[Fakes] = []
 
-    def new(address: str) -> Host:
+    def new(crew: str, address: str) -> Host:
         all_fakes.append(Fakes())
         return all_fakes[-1].host()
 
