@@ -60,6 +60,7 @@ class Board:
 
     def __init__(self, plan: Plan, config: Config, journals: str) -> None:
         self._plan = plan
+        self._workers = plan.workers  # by camera
         self._config = config
         self._journals = journals
         self._orders = msgspec.json.encode(config)
@@ -67,6 +68,7 @@ class Board:
         self._silent: dict[str, str] = {crew.name: "it has no node yet" for crew in plan.crews}  # and why
         self._told: dict[str, tuple[str, str | None, str | None]] = {}
         self._written: dict[str, bytes] = {}
+        self.state = self._look()  # as fleet.json tells it
 
     def orders(self) -> dict[str, Orders]:
         """What shall run, by crew."""
@@ -90,38 +92,25 @@ class Board:
                 self._silent.pop(crew, None)
             else:
                 self._silent[crew] = answer
+        self.state = self._look()
         return list(self._news())
 
     @property
     def over(self) -> bool:
         """Whether every camera was a recording that is over."""
-        return all(camera.state == "ended" for camera in self.state().cameras.values())
-
-    def state(self) -> FleetState:
-        """As fleet.json tells it."""
-        workers = {
-            crew.worker.name: self._worker(crew, crew.worker) for crew in self._plan.crews if crew.worker is not None
-        }
-        cameras = {
-            one.camera.name: self._camera(crew, one, workers) for crew in self._plan.crews for one in crew.captures
-        }
-        return FleetState(schema=SCHEMA, cameras=cameras, workers=workers)
+        return all(camera.state == "ended" for camera in self.state.cameras.values())
 
     def targets(self) -> list[dict[str, Any]]:
         """Prometheus's file_sd format. What has no node now keeps its last address, so that its alert fires."""
-        state = self.state()
-        found = []
-        for name, camera in state.cameras.items():
-            if camera.metrics:
-                found.append(_target(camera.metrics, job="bowam-capture", camera=name))
-        for name, worker in state.workers.items():
-            if worker.metrics:
-                found.append(_target(worker.metrics, job="bowam-worker", worker=name))
-        return found
+        cameras, workers = self.state.cameras.items(), self.state.workers.items()
+        return [
+            *(_target(one.metrics, job="bowam-capture", camera=name) for name, one in cameras if one.metrics),
+            *(_target(one.metrics, job="bowam-worker", worker=name) for name, one in workers if one.metrics),
+        ]
 
     def write(self, folder: Path) -> None:
         """Both files, each if it changed."""
-        for name, content in ((STATE_FILE, self.state()), (TARGETS_FILE, self.targets())):
+        for name, content in ((STATE_FILE, self.state), (TARGETS_FILE, self.targets())):
             text = msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
             if self._written.get(name) != text:
                 _replace(folder / name, text)
@@ -131,16 +120,25 @@ class Board:
         """Nothing runs any more."""
         for crew in self._plan.crews:
             self._silent[crew.name] = "the fleet was ended"
+        self.state = self._look()
+
+    def _look(self) -> FleetState:
+        workers = {
+            crew.worker.name: self._worker(crew, crew.worker) for crew in self._plan.crews if crew.worker is not None
+        }
+        cameras = {
+            one.camera.name: self._camera(crew, one, workers) for crew in self._plan.crews for one in crew.captures
+        }
+        return FleetState(schema=SCHEMA, cameras=cameras, workers=workers)
 
     def _news(self) -> Iterator[str]:
-        state = self.state()
-        for worker, told in state.workers.items():
+        for worker, told in self.state.workers.items():
             if self._changed(f"worker {worker}", told.state, told.why, told.node):
                 yield _line(f"worker {worker}", told)
                 if told.state == "running":
                     keys = f" --keys {folder}" if (folder := self._config.keys.folder) else ""
                     yield f"  bowam subscribe --endpoint {told.events} --journal-endpoint {told.journal_endpoint}{keys}"
-        for camera, seen in state.cameras.items():
+        for camera, seen in self.state.cameras.items():
             if self._changed(f"camera {camera}", seen.state, seen.why, seen.node):
                 yield _line(f"camera {camera}", seen)
 
@@ -178,7 +176,7 @@ class Board:
 
     def _camera(self, crew: Crew, capture: Capture, workers: Mapping[str, WorkerState]) -> CameraState:
         state, why, report = self._of(crew, capture)
-        name = self._plan.workers[capture.camera.name].name
+        name = self._workers[capture.camera.name].name
         worker = workers[name]
         return CameraState(
             state=state,

@@ -35,6 +35,7 @@ class Cluster:
         self._actors: dict[str, Any] = {}
         self._asked: dict[str, tuple[Any, float]] = {}  # by crew: a question under way, and since when
         self._placed: set[str] = set()
+        self._has: list[dict[str, float]] | None = None  # what the nodes have, in this turn
         self._lost: set[str] = set()  # were placed, and are no more
         self._dead: dict[str, float] = {}  # by crew: when to make its actor anew
 
@@ -55,6 +56,7 @@ class Cluster:
     def turn(self, orders: Mapping[str, Orders]) -> dict[str, Answer]:
         """Ask every crew that has answered, and take the answers that have come."""
         now_s = time.monotonic()
+        self._has = None
         for name, actor in self._actors.items():
             if name not in self._asked and now_s >= self._dead.get(name, 0.0):
                 if self._dead.pop(name, None):
@@ -120,7 +122,9 @@ class Cluster:
 
     def _why_not(self, name: str, waited_s: float) -> str:
         """Why a crew has no node yet, or no more."""
-        if why := lacking(self._crews[name].needs, self.nodes().values()):
+        if self._has is None:
+            self._has = list(self.nodes().values())
+        if why := lacking(self._crews[name].needs, self._has):
             return why
         if name in self._lost:
             return DIED

@@ -266,7 +266,7 @@ def test_the_state_tells_where_everything_is_and_news_are_told_once() -> None:
     planned, board = fleet("0", "1", "2", config=Config(keys=KeySettings(folder="k")))
     first, second = planned.crews
     board.hear({first.name: "no node has 9 CPU; it waits for one", second.name: "Ray looks for a node"})
-    waiting = board.state()
+    waiting = board.state
     assert waiting.schema == SCHEMA
     assert waiting.cameras["c0"].why == "no node has 9 CPU; it waits for one"
     assert waiting.cameras["c0"].node is waiting.cameras["c0"].events is waiting.cameras["c0"].metrics is None
@@ -280,11 +280,11 @@ def test_the_state_tells_where_everything_is_and_news_are_told_once() -> None:
     assert board.hear(answers([second])) == []
     assert board.hear(answers([second], "starting", "no stream is open")) == []
     assert board.hear(answers([second])) == []
-    running = board.state().cameras["c2"]
+    running = board.state.cameras["c2"]
     assert (running.state, running.worker, running.node) == ("running", "worker-2", "node")
     assert (running.events, running.journal_endpoint) == (f"tcp://{ADDRESS}:5094", f"tcp://{ADDRESS}:5095")
     assert running.metrics == "127.0.0.1:5005"
-    assert board.state().workers["worker-2"].journal == "journals/worker-2.sqlite"
+    assert board.state.workers["worker-2"].journal == "journals/worker-2.sqlite"
     assert board.hear({second.name: "its node died"}) == [
         "worker worker-2: waiting: its node died",
         "camera c2: waiting: its node died",
@@ -325,7 +325,7 @@ def test_the_files_are_written_whole_and_only_where_something_changed(tmp_path: 
     board.hear(answers(planned.crews, "failed", "401"))
     board.write(tmp_path)
     assert (tmp_path / "fleet.json").stat().st_ino != before.st_ino
-    assert read_state(tmp_path / "fleet.json") == board.state()
+    assert read_state(tmp_path / "fleet.json") == board.state
     assert sorted(file.name for file in tmp_path.iterdir()) == ["fleet.json", "targets.json"]
     assert SECRET not in "".join(file.read_text() for file in tmp_path.iterdir())
 
