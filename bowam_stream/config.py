@@ -6,7 +6,7 @@ error, so that a misspelled setting is never silently ignored.
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -20,6 +20,8 @@ from bowam_stream.spotting.operating import read_points, settings_digest, thresh
 from bowam_stream.transport import TransportSettings
 
 SHIPPED_WEIGHTS = Path(bowam_model.__path__[0]) / "weights" / "bowam-nano.safetensors"
+
+T = TypeVar("T")
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Threads = Annotated[int, msgspec.Meta(ge=1, le=1024)]
@@ -93,11 +95,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 def load_config(path: Path | None) -> Config:
     """Read a TOML or JSON file; None gives the defaults. Raises ConfigError that names the file and the key."""
-    if path is None:
-        return Config()
+    return Config() if path is None else read_settings(path, Config)
+
+
+def read_settings(path: Path, kind: type[T]) -> T:
+    """Settings of any kind from a TOML or JSON file. Raises ConfigError that names the file and the key."""
     decode = msgspec.json.decode if path.suffix == ".json" else msgspec.toml.decode
     try:
-        return decode(_bytes_of(path), type=Config)
+        return decode(_bytes_of(path), type=kind)
     except OSError as error:
         raise ConfigError(f"can't read {path}: {error.strerror}") from None
     except RecursionError:

@@ -29,6 +29,11 @@ WATCH = (
         "Watch a camera until Ctrl-C. Others may subscribe to the events and scrape the metrics meanwhile.",
     ),
     Verb(
+        "fleet",
+        "bowam_stream.cli.fleet:fleet",
+        "Run the captures and workers of many cameras until Ctrl-C, and start again elsewhere what a node took along.",
+    ),
+    Verb(
         "page",
         "bowam_stream.cli.page:page",
         "Show it in a browser: live, or from an old journal or a kept replay. Ctrl-C ends.",

@@ -1,1 +1,9 @@
-"""Many cameras on many machines: where their processes run, and that they do."""
+"""Many cameras on many machines: where their processes run, and that they do.
+
+settings    FLEET.toml
+plan        crews, and their ports
+host        a crew on its node
+board       what is known of all: fleet.json, targets.json
+running     the loop of it all, on this machine
+on_ray      ... and on a Ray cluster
+"""

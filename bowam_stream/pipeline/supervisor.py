@@ -196,9 +196,14 @@ class Supervisor:
             child.watch(now_s)
         return any(child.running for child in self.children)
 
+    def dismiss(self, child: Child) -> None:
+        """End this process alone."""
+        child.end(self._end_timeout_s)
+        self.children.remove(child)
+
     def end(self) -> None:
         """End all processes, captures first, so that what is on the way still arrives."""
-        for child in sorted(self.children, key=lambda child: child.name != CAPTURE):
+        for child in sorted(self.children, key=lambda child: not child.name.startswith(CAPTURE)):
             child.end(self._end_timeout_s)
 
     def __enter__(self) -> "Supervisor":

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from bowam_stream.config import load_config
+from bowam_stream.fleet.settings import load_fleet
 from tests.deploy.commands import DEPLOY, parse
 
 ELSEWHERE = {".Dockerfile", ".service", ".timer", ".conf", ".example"}
@@ -18,6 +19,8 @@ FILES = [path for path in sorted(DEPLOY.rglob("*")) if path.is_file() and "grafa
 def test_a_file_is_loaded(file: Path) -> None:
     """Settings by our loader, the rest by the parser of its language."""
     match file.suffix:
+        case ".toml" if file.name == "fleet.toml":
+            load_fleet(file)
         case ".toml":
             load_config(file)
         case ".yml" | ".yaml":
