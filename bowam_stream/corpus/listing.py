@@ -49,7 +49,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 def is_corpus(spec: str) -> bool:
     """Whether `spec` names many recordings: a manifest, an address, or a folder that is not one of numbered images.
 
-    A folder with videos directly in it is a corpus, also if there are images beside them.
+    A folder with videos directly in it is a corpus, also if there are images beside them; so is one of folders.
     """
     if is_address(spec) or Path(spec).suffix.lower() in MANIFESTS:
         return True
@@ -57,7 +57,9 @@ def is_corpus(spec: str) -> bool:
         return False
     with explained(spec):
         names = [name for name in os.listdir(spec) if not name.startswith(".")]
-    return any(_is_video(name) for name in names) or not any(_is_numbered(name) for name in names)
+    if any(map(_is_video, names)):
+        return True
+    return not any(map(_is_numbered, names)) and any(os.path.isdir(os.path.join(spec, name)) for name in names)
 
 
 def list_corpus(spec: str, *, images: bool = False) -> Listing:
@@ -248,7 +250,8 @@ def _consent(row: Mapping[str, Any], where: str) -> bool | None:
 def _left_out(counts: Counter[str]) -> list[str]:
     if not counts:
         return []
-    kinds = ", ".join(f"{count} {kind}" for kind, count in counts.most_common(_KINDS_TOLD))
+    often = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:_KINDS_TOLD]
+    kinds = ", ".join(f"{count} {kind}" for kind, count in often)
     more = ", ..." if len(counts) > _KINDS_TOLD else ""
     total = counts.total()
     return [f"{total} {'file that is' if total == 1 else 'files that are'} no video by name: {kinds}{more}"]

@@ -6,19 +6,22 @@ whoever does a piece reads them where they lie. What goes back is bytes, which t
 
 import functools
 from collections import Counter
+from collections.abc import Sequence
 
 import cv2
 import msgspec
 
 from bowam_stream.config import Config, ModelSettings, replaced
-from bowam_stream.corpus.codec import decode, encode
 from bowam_stream.corpus.listing import Entry
 from bowam_stream.corpus.places import at_hand, changed
 from bowam_stream.errors import ConfigError
 from bowam_stream.events import to_json
-from bowam_stream.messages import Event, Model
-from bowam_stream.pipeline.watching import Part, Surveyed, Watched, join, recognise, survey, watch
+from bowam_stream.messages import Event, Kind, Model
+from bowam_stream.pipeline.parts import Part, Watched, join
+from bowam_stream.pipeline.watching import recognise, survey, watch
 from bowam_stream.worker import Predictor
+
+KINDS: tuple[Kind, ...] = ("micro", "macro", "blink")
 
 
 class Shared(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +40,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     frames_with_face: int
     faces: int  # face tracks
     duration_ns: int
-    quality: tuple[str, ...]
+    quality: tuple[str, ...]  # of the whole recording, such as "truncated"
+    consent: bool | None
     counts: dict[str, int]  # micro, macro, blink: final events; refused: those taken back
     labels: dict[str, int]  # of final micro-expressions
     event_quality: dict[str, int]  # word -> closed events that carry it
@@ -60,7 +64,7 @@ def survey_piece(shared: Shared, entry: Entry) -> bytes:
     """What a recording is: `Surveyed`. Raises SourceError, ConfigError."""
     config = _settings(shared, entry)
     with at_hand(entry.path) as path:
-        return encode(survey(str(path), config))
+        return msgspec.msgpack.encode(survey(str(path), config))
 
 
 def watch_piece(shared: Shared, entry: Entry, sha256: str, session: str, begin: int, end: int | None) -> bytes:
@@ -70,53 +74,44 @@ def watch_piece(shared: Shared, entry: Entry, sha256: str, session: str, begin: 
         seen = watch(Part(path=str(path), camera=entry.camera, begin=begin, end=end), config)
     if seen.hello.session != session:
         raise changed(entry.path)
-    return encode(seen)
+    return seen.to_bytes()
 
 
-def recognise_piece(shared: Shared, entry: Entry, duration_ns: int | None, *parts: bytes) -> bytes:
+def recognise_piece(shared: Shared, entry: Entry, *parts: bytes) -> bytes:
     """The events of a recording, from all its parts in order: `Finding`, or `Apart`. Raises ModelError."""
     config = _settings(shared, entry)
-    seen = [decode(part, Watched) for part in parts]
-    if pairs := _apart(seen):
-        return encode(Apart(pairs=pairs))
-    whole = functools.reduce(_joined, seen)
+    whole = _joined([Watched.from_bytes(part) for part in parts])
+    if isinstance(whole, Apart):
+        return msgspec.msgpack.encode(whole)
     events = recognise(whole, _predictor(config.model))
-    return encode(_finding(whole, events, duration_ns))
+    return msgspec.msgpack.encode(_finding(whole, events))
 
 
-def _apart(seen: list[Watched]) -> tuple[int, ...]:
-    """The first of each pair of neighbours that do not agree. None is in two pairs."""
-    pairs: list[int] = []
-    for first in range(len(seen) - 1):
-        if first - 1 not in pairs and join(seen[first], seen[first + 1]) is None:
+def _joined(seen: Sequence[Watched]) -> Watched | Apart:
+    """All parts as one, or which are apart; none is in two pairs."""
+    whole, pairs = seen[0], list[int]()
+    for first, part in enumerate(seen[1:]):
+        both = join(whole, part)
+        if both is None and first - 1 not in pairs:
             pairs.append(first)
-    return tuple(pairs)
+        whole = both or part
+    return Apart(pairs=tuple(pairs)) if pairs else whole
 
 
-def _joined(first: Watched, second: Watched) -> Watched:
-    both = join(first, second)
-    assert both is not None, "neighbours that agree can be joined"
-    return both
-
-
-def _finding(seen: Watched, events: list[Event], duration_ns: int | None) -> Finding:
+def _finding(seen: Watched, events: list[Event]) -> Finding:
     closed = [event for event in events if event.phase != "provisional"]
     final = [event for event in closed if event.phase == "final"]
     kinds = Counter(event.kind for event in final)
-    last_ns = max((event.offset or event.apex).t_ns for event in events) if events else 0
-    nominal_ns = round(seen.frames / seen.hello.rate_hz * 1e9) if seen.hello.rate_hz else 0
     return Finding(
         session=seen.hello.session,
         rate_hz=seen.hello.rate_hz,
         frames=seen.frames,
         frames_with_face=seen.frames_with_face,
         faces=len(seen.tracks),
-        duration_ns=max(nominal_ns, last_ns) if duration_ns is None else duration_ns,
+        duration_ns=seen.duration_ns,
         quality=tuple(sorted({*seen.hello.quality, *seen.quality})),
-        counts={
-            **{kind: kinds[kind] for kind in ("micro", "macro", "blink")},  # type: ignore[index]
-            "refused": len(closed) - len(final),
-        },
+        consent=seen.hello.consent,
+        counts={**{kind: kinds[kind] for kind in KINDS}, "refused": len(closed) - len(final)},
         labels=dict(sorted(Counter(event.label for event in final if event.label).items())),
         event_quality=dict(sorted(Counter(word for event in closed for word in event.quality).items())),
         model=next((event.model for event in events if event.model is not None), None),

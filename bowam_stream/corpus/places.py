@@ -55,7 +55,7 @@ def shown(path: str) -> str:
 
 def file_system(address: str) -> tuple[Any, str]:
     """The file system of an fsspec address, and the path within. Raises SourceError where its driver is missing."""
-    import fsspec  # type: ignore[import-untyped]
+    import fsspec
 
     try:
         return fsspec.core.url_to_fs(address)  # type: ignore[no-any-return]
@@ -107,7 +107,7 @@ def at_hand(path: str, sha256: str | None = None) -> Iterator[Path]:
         yield Path(path)
         return
     with explained(path):
-        copy = _copy.of(path)
+        copy = _copy.of(path, sha256)
     if sha256 not in (None, _copy.sha256):
         _copy.drop()
         raise changed(path)
@@ -128,9 +128,9 @@ class _Copy:
         self._file = Path()
         self._folder = contextlib.ExitStack()
 
-    def of(self, address: str) -> Path:
-        """Where the copy lies; fetched if it is not there yet."""
-        if self._of != address:
+    def of(self, address: str, sha256: str | None) -> Path:
+        """Where the copy lies; fetched unless it is there and what was asked for."""
+        if (self._of, self.sha256) != (address, sha256):
             self.drop()
             files, inner = file_system(address)
             folder = self._folder.enter_context(private_folder())

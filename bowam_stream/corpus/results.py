@@ -3,13 +3,14 @@ whole or not at all, and only once the run is over.
 """
 
 import csv
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import msgspec
 
+from bowam_stream.clock import NS_PER_SECOND
 from bowam_stream.config import Config
 from bowam_stream.corpus.listing import Listing
 from bowam_stream.corpus.pieces import Finding
@@ -17,6 +18,7 @@ from bowam_stream.corpus.places import shown
 from bowam_stream.corpus.run import Failure, Recording, Run
 from bowam_stream.events import Journal, SessionAccount, from_json
 from bowam_stream.events.judgements import take_over
+from bowam_stream.messages import Event
 from bowam_stream.report.corpus import Row, write_corpus_report
 from bowam_stream.report.files import written_whole
 from bowam_stream.report.origin import Origin
@@ -28,6 +30,8 @@ MANIFEST, EVENTS, JOURNAL, REPORT, FAILURES = (
     "report.html",
     "failures.csv",
 )
+TOGETHER = 100  # recordings that are written to the journal at once
+
 _WRITING = ".writing"
 _FAILURE_COLUMNS = ("path", "camera", "stage", "from_frame", "to_frame", "reason")
 
@@ -88,9 +92,9 @@ def _write_journal(folder: Path, run: Run) -> None:
     writing.mkdir()
     try:
         with Journal(writing / JOURNAL) as journal:
-            for recording, finding in _findings(run):
-                if finding is not None:
-                    _append(journal, recording, finding)
+            found = (_session(recording, finding) for recording, finding in _findings(run) if finding is not None)
+            while some := list(islice(found, TOGETHER)):
+                journal.append_all(some)
             if place.exists():
                 with Journal.open_readonly(place) as older:
                     take_over(journal, older)
@@ -101,7 +105,7 @@ def _write_journal(folder: Path, run: Run) -> None:
         shutil.rmtree(writing, ignore_errors=True)
 
 
-def _append(journal: Journal, recording: Recording, finding: Finding) -> None:
+def _session(recording: Recording, finding: Finding) -> tuple[list[Event], SessionAccount]:
     account = SessionAccount(
         camera=recording.entry.camera,
         session=finding.session,
@@ -112,8 +116,7 @@ def _append(journal: Journal, recording: Recording, finding: Finding) -> None:
         spotted=finding.frames,
         ended="end",
     )
-    journal.append_all(map(from_json, finding.lines.splitlines()), account)
-    journal.release(recording.entry.camera)
+    return [from_json(line) for line in finding.lines.splitlines()], account
 
 
 def _write_failures(folder: Path, recordings: Sequence[Recording]) -> None:
@@ -146,26 +149,24 @@ def _line(recording: Recording) -> Line:
 
 
 def _row(recording: Recording, finding: Finding | None) -> Row:
-    failure = recording.failure
+    entry, failure = recording.entry, recording.failure
     if finding is None:
         return Row(
-            name=recording.entry.name,
-            camera=recording.entry.camera,
-            failure=f"{failure.stage}: {failure.reason}" if failure else "it was not done",
+            name=entry.name,
+            camera=entry.camera,
+            failure=f"{failure.stage}: {failure.reason}" if failure else "interrupted",
         )
-    model = finding.model
     return Row(
-        name=recording.entry.name,
-        camera=recording.entry.camera,
-        duration_s=finding.duration_ns / 1e9,
+        name=entry.name,
+        camera=entry.camera,
+        duration_s=finding.duration_ns / NS_PER_SECOND,
         frames=finding.frames,
         frames_with_face=finding.frames_with_face,
         faces=finding.faces,
         rate_hz=finding.rate_hz,
         counts=finding.counts,
         labels=finding.labels,
-        quality=finding.quality,
-        event_quality=finding.event_quality,
-        consent=settings_consent(recording, finding),
-        model=model,
+        quality=tuple(sorted({*finding.quality, *finding.event_quality})),
+        consent=finding.consent,
+        model=finding.model,
     )

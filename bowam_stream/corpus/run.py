@@ -17,7 +17,6 @@ import msgspec
 from bowam_model.work import Engine, Outcome, Piece
 from bowam_stream.clock import NS_PER_SECOND
 from bowam_stream.config import Config
-from bowam_stream.corpus.codec import decode
 from bowam_stream.corpus.listing import Entry
 from bowam_stream.corpus.pieces import (
     Apart,
@@ -159,7 +158,9 @@ class Run:
                 span for span in recording.spans if self._shelf.get(self._watch_name(recording, span)) is None
             }
             lengths = {span: recording.length_of(span) for span in recording.missing}
-            pieces += [(lengths[span], self._watch_piece(recording, span)) for span in recording.spans if span in lengths]
+            pieces += [
+                (lengths[span], self._watch_piece(recording, span)) for span in recording.spans if span in lengths
+            ]
             if not recording.missing:
                 pieces.append((0.0, self._recognise_piece(recording)))
         self._tell("watch", now=True)
@@ -232,7 +233,7 @@ class Run:
 
     def _recognise_piece(self, recording: Recording) -> Piece:
         parts = [Kept(self._shelf, self._watch_name(recording, span)) for span in recording.spans]
-        arguments = (recording.entry, _known(recording).duration_ns, *parts)
+        arguments = (recording.entry, *parts)
         key = f"recognise {recording.entry.camera} {len(parts)}"  # fewer each time that parts were apart
         return Piece(key, recognise_piece, arguments, gpus=self._gpus)
 
@@ -293,6 +294,6 @@ def _reason(failure: str) -> str:
 
 def _decoded(content: bytes, kind: type) -> Any:
     try:
-        return decode(content, kind)
-    except ValueError:
+        return msgspec.msgpack.decode(content, type=kind)
+    except msgspec.MsgspecError:
         return None

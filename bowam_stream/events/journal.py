@@ -306,13 +306,20 @@ class Journal:
                 self._write_accounts([account])
         return None if content is None else from_json(content)
 
-    def append_all(self, events: Iterable[Event], account: SessionAccount) -> None:
-        """Store the events and the books of a whole session, all or none; otherwise as `append`."""
-        self.claim(account.camera)
-        with self._transaction():
-            for event in events:
-                self._append(event)
-            self._write_accounts([account])
+    def append_all(self, sessions: Iterable[tuple[Iterable[Event], SessionAccount]]) -> None:
+        """Store the events and the books of whole sessions, all or none; their cameras are not held afterwards."""
+        cameras: list[str] = []
+        try:
+            with self._transaction():
+                for events, account in sessions:
+                    self.claim(account.camera)
+                    cameras.append(account.camera)
+                    for event in events:
+                        self._append(event)
+                    self._write_accounts([account])
+        finally:
+            for camera in cameras:
+                self.release(camera)
 
     def _append(self, event: Event) -> bytes | None:
         """The content as it is stored; None if it is there already."""
