@@ -8,9 +8,9 @@ A piece is a function by name and its arguments, so that it can run anywhere whe
 """
 
 from bowam_model.work.local import Local
-from bowam_model.work.pieces import TRIES, Engine, Outcome, Piece
+from bowam_model.work.pieces import TRIES, Engine, OnDone, Outcome, Piece
 
 HERE = Local()
 """One process of this machine."""
 
-__all__ = ["HERE", "TRIES", "Engine", "Local", "Outcome", "Piece"]
+__all__ = ["HERE", "TRIES", "Engine", "Local", "OnDone", "Outcome", "Piece"]

@@ -4,8 +4,8 @@ import os
 import signal
 import sys
 import traceback
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
@@ -15,7 +15,7 @@ from multiprocessing.reduction import ForkingPickler
 from threading import Thread
 from typing import Any
 
-from bowam_model.work.pieces import TRIES, Outcome, Piece, check_keys
+from bowam_model.work.pieces import TRIES, Bookkeeper, OnDone, Outcome, Piece
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Read by the numerical libraries when they are loaded, so a process must be born with them."""
@@ -33,12 +33,12 @@ class Local:
         *,
         threads: int = 1,
         shared: tuple[Any, ...] = (),
-        on_done: Callable[[Outcome], None] | None = None,
+        on_done: OnDone | None = None,
+        keep: bool = True,
     ) -> list[Outcome]:
         """As `Engine.run`. Raises RuntimeError if the processes cannot start."""
-        check_keys(pieces)
-        outcomes: dict[str, Outcome] = {}
-        left, deaths = deque(pieces), dict.fromkeys((piece.key for piece in pieces), 0)
+        books = Bookkeeper(pieces, on_done, keep)
+        left, deaths = deque(pieces), Counter[str]()
         packed = bytes(ForkingPickler.dumps(shared))
         hands: list[_Hand] = []
         try:
@@ -59,15 +59,17 @@ class Local:
                             left.appendleft(piece)
                             continue
                         outcome = Outcome(piece.key, failure=f"its process died {TRIES} times, lastly {hand.epitaph()}")
-                    outcomes[piece.key] = outcome
-                    if on_done:
-                        on_done(outcome)
+                    left.extendleft(reversed(books.done(outcome)))
             for hand in hands:
                 hand.dismiss()
         finally:
             for hand in hands:
                 hand.kill()
-        return [outcomes[piece.key] for piece in pieces]
+        return books.result()
+
+    def nodes(self) -> int:
+        """One."""
+        return 1
 
 
 class _Hand:

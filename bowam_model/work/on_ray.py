@@ -14,12 +14,12 @@ import sys
 import time
 import traceback
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from bowam_model.errors import EngineError
-from bowam_model.work.pieces import TRIES, Outcome, Piece, check_keys
+from bowam_model.work.pieces import TRIES, Bookkeeper, OnDone, Outcome, Piece
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Ray:
 
     Args:
         address: host:port of the cluster, or "auto" on one of its nodes; None starts one on this machine.
-        gpus: share of a GPU for each piece.
+        gpus: share of a GPU for each piece that does not name its own.
 
     Raises EngineError where Ray is missing or can't be reached.
     """
@@ -55,20 +55,19 @@ class Ray:
         *,
         threads: int = 1,
         shared: tuple[Any, ...] = (),
-        on_done: Callable[[Outcome], None] | None = None,
+        on_done: OnDone | None = None,
+        keep: bool = True,
     ) -> list[Outcome]:
         """As `Engine.run`. Raises EngineError where the cluster is lost."""
-        check_keys(pieces)
+        books = Bookkeeper(pieces, on_done, keep)
         crowd = _Crowd(self._ray, threads=threads, gpus=self._gpus, shared=shared)
-        outcomes: dict[str, Outcome] = {}
         try:
-            for outcome in crowd.outcomes(deque(pieces)):
-                outcomes[outcome.key] = outcome
-                if on_done:
-                    on_done(outcome)
+            crowd.add(pieces)
+            for outcome in crowd.outcomes():
+                crowd.add(books.done(outcome), first=True)
         finally:
             crowd.cancel()
-        return [outcomes[piece.key] for piece in pieces]
+        return books.result()
 
     def nodes(self) -> int:
         """How many machines there are now."""
@@ -94,29 +93,47 @@ class _Crowd:
         self._ray = ray
         self._threads, self._gpus = threads, gpus
         self._shared = ray.put(shared)
-        self._task = ray.remote(_do).options(num_cpus=threads, num_gpus=gpus, max_retries=0)
+        self._task = ray.remote(_do)
+        self._left: dict[
+            float, deque[Piece]
+        ] = {}  # by share of a GPU: pieces that wait for one must not hold up others
         self._running: dict[Any, Piece] = {}
+        self._out: Counter[float] = Counter()  # how many of each share run
         self._deaths: Counter[str] = Counter()
         self._lost_nodes: Counter[str] = Counter()
         self._looked_s = self._moved_s = time.monotonic()
-        self._room = self._look()
+        self._has: dict[str, float] = ray.cluster_resources()
 
-    def outcomes(self, left: deque[Piece]) -> Any:
+    def add(self, pieces: Sequence[Piece], *, first: bool = False) -> None:
+        """More to do, `first` or last."""
+        for piece in reversed(pieces) if first else pieces:
+            left = self._left.setdefault(self._share(piece), deque())
+            (left.appendleft if first else left.append)(piece)
+
+    def outcomes(self) -> Iterator[Outcome]:
         """Each piece's outcome, as they come."""
-        while left or self._running:
-            self._room = self._look() if time.monotonic() - self._looked_s > LOOK_EVERY_S else self._room
-            while left and len(self._running) < self._room:
-                piece = left.popleft()
-                self._running[self._task.remote([self._shared], piece, self._threads)] = piece
+        while any(self._left.values()) or self._running:
+            if time.monotonic() - self._looked_s > LOOK_EVERY_S:
+                self._has, self._looked_s = self._ray.cluster_resources(), time.monotonic()
+            for gpus, left in self._left.items():
+                task = self._task.options(num_cpus=self._threads, num_gpus=gpus, max_retries=0)
+                while left and self._out[gpus] < self._room(gpus):
+                    piece = left.popleft()
+                    self._running[task.remote([self._shared], piece, self._threads)] = piece
+                    self._out[gpus] += 1
             ready, _ = self._ray.wait(list(self._running), num_returns=1, timeout=LOOK_EVERY_S)
             self._complain(bool(ready))
             for reference in ready:
                 piece = self._running.pop(reference)
+                self._out[self._share(piece)] -= 1
                 outcome = self._outcome(piece, reference)
                 if outcome is None:
-                    left.appendleft(piece)
+                    self.add([piece], first=True)
                 else:
                     yield outcome
+
+    def _share(self, piece: Piece) -> float:
+        return self._gpus if piece.gpus is None else piece.gpus
 
     def _outcome(self, piece: Piece, reference: Any) -> Outcome | None:
         """What came of a task; None: it wants to be tried again."""
@@ -140,13 +157,11 @@ class _Crowd:
             raise EngineError(f"the Ray cluster was lost: {_line(error)}; the same command goes on") from error
         return Outcome(piece.key, what) if good else Outcome(piece.key, failure=what)
 
-    def _look(self) -> int:
-        """How many tasks may be out, from what the cluster has now."""
-        self._looked_s = time.monotonic()
-        has = self._ray.cluster_resources()
-        slots = has.get("CPU", 0) // self._threads
-        if self._gpus:
-            slots = min(slots, has.get("GPU", 0) // self._gpus)
+    def _room(self, gpus: float) -> int:
+        """How many tasks of this share may be out, from what the cluster has now."""
+        slots = self._has.get("CPU", 0) // self._threads
+        if gpus:
+            slots = min(slots, self._has.get("GPU", 0) // gpus)
         return max(int(slots) * AHEAD, LEAST_AHEAD)
 
     def _complain(self, moved: bool) -> None:
@@ -154,9 +169,11 @@ class _Crowd:
         now_s = time.monotonic()
         if moved:
             self._moved_s = now_s
-        has = self._ray.cluster_resources() if now_s - self._moved_s > COMPLAIN_AFTER_S else {}
-        if has and (has.get("CPU", 0) < self._threads or has.get("GPU", 0) < self._gpus):
-            share = f" and {self._gpus:g} GPUs" if self._gpus else ""
+        if now_s - self._moved_s <= COMPLAIN_AFTER_S:
+            return
+        gpus = max(map(self._share, self._running.values()), default=0.0)
+        if self._has.get("CPU", 0) < self._threads or self._has.get("GPU", 0) < gpus:
+            share = f" and {gpus:g} GPUs" if gpus else ""
             log.warning("no node of the cluster has %d CPUs%s for a piece; waiting for one", self._threads, share)
             self._moved_s = now_s
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bowam_model.cli.engine import Address, EngineName
 from bowam_stream.cli.options import Camera, ConfigFile, Consent, FalseAlarms, MaxFaces, Rate, Weights
 
 if TYPE_CHECKING:
@@ -14,9 +15,18 @@ if TYPE_CHECKING:
     from bowam_stream.messages import Event
     from bowam_stream.pipeline.replaying import Replay
 
+CAMERA = "cam0"
+SEGMENT_MINUTES = 15.0
+
 
 def replay(
-    video: Annotated[str, typer.Argument(help="Video file, folder of numbered images, or test://pattern.")],
+    video: Annotated[
+        str,
+        typer.Argument(
+            help="Video file, folder of numbered images, or test://pattern. With --out also a corpus: a folder of "
+            "videos, a manifest (.csv, .jsonl), or an fsspec address such as s3://bucket/talks/."
+        ),
+    ],
     speed: Annotated[str, typer.Option(help="1: as it was filmed; max: as fast as it goes.")] = "max",
     events: Annotated[Path | None, typer.Option(metavar="F.jsonl", help="Write all event records here.")] = None,
     report: Annotated[Path | None, typer.Option(metavar="F.html", help="Write a self-contained report here.")] = None,
@@ -34,16 +44,39 @@ def replay(
     ] = None,
     weights: Weights = None,
     false_alarms_per_hour: FalseAlarms = None,
-    camera: Camera = "cam0",
+    camera: Camera = CAMERA,
     max_faces: MaxFaces = None,
     rate: Rate = None,
     loops: Annotated[int | None, typer.Option(min=1, help="Play it so many times, as one stream.")] = None,
     consent: Consent = None,
     config: ConfigFile = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="A corpus: leave everything here; one that was interrupted goes on."),
+    ] = None,
+    segment_minutes: Annotated[
+        float | None,
+        typer.Option(min=0.0, metavar="M", help="A corpus: cut longer recordings; 15 if not given, 0 never cuts."),
+    ] = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="A corpus: processes of this machine; as many as it has cores if not given."),
+    ] = None,
+    gpus: Annotated[
+        float, typer.Option(min=0.0, help="A corpus on Ray: share of a GPU for each process that recognises.")
+    ] = 0.0,
 ) -> None:
-    """Find the micro-expressions of a recording. The same recording gives the same events, byte for byte."""
+    """Find the micro-expressions of a recording. The same recording gives the same events, byte for byte.
+
+    Given a corpus and --out, those of many, on this machine or on a Ray cluster.
+    """
     from bowam_stream.cli.outputs import Outputs
     from bowam_stream.config import at_false_alarms, load_config, replaced
+    from bowam_stream.corpus.listing import is_corpus
+    from bowam_stream.corpus.places import shown
+    from bowam_stream.errors import ConfigError
 
     if speed not in ("1", "max"):
         raise typer.BadParameter("must be 1 or max", param_hint="--speed")
@@ -51,6 +84,43 @@ def replay(
     settings = replaced(settings, "source", rate_hz=rate, loops=loops, consent=consent)
     settings = replaced(settings, "face", max_faces=max_faces)
     settings = at_false_alarms(replaced(settings, "model", weights=weights), false_alarms_per_hour)
+    if is_corpus(video):
+        from bowam_stream.cli.corpus import Machines, run_corpus
+
+        alone = {
+            "--speed 1": speed == "1",
+            "--events": events,
+            "--report": report,
+            "--overlay": overlay,
+            "--explain": explain,
+            "--journal": journal,
+            "--keep": keep,
+            "--loops": loops,
+            "--camera": camera != CAMERA,
+        }
+        if given := [name for name, value in alone.items() if value]:
+            raise ConfigError(f"{given[0]} is for one recording, and {shown(video)} is a corpus; name one of its files")
+        if out is None:
+            raise ConfigError(
+                f"{shown(video)} is a corpus of recordings; name a folder for what is found: --out FOLDER"
+            )
+        machines = Machines(engine=engine, address=address, workers=workers, gpus=gpus)
+        run_corpus(video, settings, out, machines, SEGMENT_MINUTES if segment_minutes is None else segment_minutes)
+        return
+    many = {
+        "--out": out,
+        "--segment-minutes": segment_minutes is not None,
+        "--engine": engine != "local",
+        "--address": address,
+        "--workers": workers,
+        "--gpus": gpus,
+    }
+    if given := [name for name, value in many.items() if value]:
+        raise ConfigError(f"{given[0]} is for a corpus, and {shown(video)} is one recording; see --keep and --events")
+    if Path(video).is_dir():
+        from bowam_stream.cli.terminal import err
+
+        err().print(f"{shown(video)}: one recording, a folder of numbered images", markup=False)
     with run(
         video,
         settings,

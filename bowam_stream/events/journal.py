@@ -301,28 +301,48 @@ class Journal:
         """
         self.claim(event.camera)
         with self._transaction():
-            known = self._db.execute(
-                "SELECT 1 FROM events WHERE event_id = ? AND phase IN (?, 'final', 'retracted')",
-                (event.event_id, event.phase),
-            ).fetchone()
-            if known:
-                return None
-            (seq,) = self._db.execute(
-                "INSERT INTO cameras (camera, seq) VALUES (?, 1) ON CONFLICT DO UPDATE SET seq = seq + 1 RETURNING seq",
-                (event.camera,),
-            ).fetchone()
-            content = to_json(msgspec.structs.replace(event, seq=seq), delivery=False)
-            self._db.execute(
-                "INSERT INTO events (camera, seq, event_id, phase, content) VALUES (?, ?, ?, ?, ?)",
-                (event.camera, seq, event.event_id, event.phase, content),
-            )
-            if event.phase == "provisional":
-                self._db.execute("INSERT INTO open VALUES (?, ?, ?)", (event.event_id, event.camera, seq))
-            else:
-                self._db.execute("DELETE FROM open WHERE event_id = ?", (event.event_id,))
-            if account is not None:
+            content = self._append(event)
+            if content is not None and account is not None:
                 self._write_accounts([account])
-        return from_json(content)
+        return None if content is None else from_json(content)
+
+    def append_all(self, sessions: Iterable[tuple[Iterable[Event], SessionAccount]]) -> None:
+        """Store the events and the books of whole sessions, all or none; their cameras are not held afterwards."""
+        cameras: list[str] = []
+        try:
+            with self._transaction():
+                for events, account in sessions:
+                    self.claim(account.camera)
+                    cameras.append(account.camera)
+                    for event in events:
+                        self._append(event)
+                    self._write_accounts([account])
+        finally:
+            for camera in cameras:
+                self.release(camera)
+
+    def _append(self, event: Event) -> bytes | None:
+        """The content as it is stored; None if it is there already."""
+        known = self._db.execute(
+            "SELECT 1 FROM events WHERE event_id = ? AND phase IN (?, 'final', 'retracted')",
+            (event.event_id, event.phase),
+        ).fetchone()
+        if known:
+            return None
+        (seq,) = self._db.execute(
+            "INSERT INTO cameras (camera, seq) VALUES (?, 1) ON CONFLICT DO UPDATE SET seq = seq + 1 RETURNING seq",
+            (event.camera,),
+        ).fetchone()
+        content = to_json(msgspec.structs.replace(event, seq=seq), delivery=False)
+        self._db.execute(
+            "INSERT INTO events (camera, seq, event_id, phase, content) VALUES (?, ?, ?, ?, ?)",
+            (event.camera, seq, event.event_id, event.phase, content),
+        )
+        if event.phase == "provisional":
+            self._db.execute("INSERT INTO open VALUES (?, ?, ?)", (event.event_id, event.camera, seq))
+        else:
+            self._db.execute("DELETE FROM open WHERE event_id = ?", (event.event_id,))
+        return content
 
     def mark_published(self, event: Event) -> None:
         """Note that `event` went out, with the delivery that it carried."""

@@ -66,3 +66,19 @@ def judgements(journal: Journal, *, all_of_them: bool = False) -> list[Judgement
         )
         names = ("event_id", "verdict", "label", "note", "by", "judged_utc_ns")
         return [Judgement(**dict(zip(names, row, strict=True))) for row in rows]
+
+
+def take_over(journal: Journal, older: Journal) -> int:
+    """Copy what people said about events that both journals have, as it was said; how many judgements there were.
+
+    Raises JournalError.
+    """
+    found = judgements(older, all_of_them=True)
+    with journal._transaction():
+        for one in found:
+            journal._db.execute(
+                "INSERT INTO judgements (event_id, verdict, label, note, author, judged_utc_ns)"
+                " SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM events WHERE event_id = ?1)",
+                (one.event_id, one.verdict, one.label, one.note, one.by, one.judged_utc_ns),
+            )
+    return len(found)

@@ -34,14 +34,14 @@ SLACK_BYTES = 10_000  # the heading of the pictures, and what is said where some
 SAMPLES = 3  # events that tell how much room pictures take
 PAGE = Path(__file__).parent / "page"
 
-_templates = jinja2.Environment(
+TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(PAGE),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_templates.filters |= filters.FILTERS
+TEMPLATES.filters |= filters.FILTERS
 
 
 def write_report(
@@ -95,13 +95,13 @@ def write_report(
         "citation": citation.read_citation(),
         "bibtex": citation.bibtex(citation.read_citation()),
         "wheel": colour_wheel(),
-        "figure": _json(timeline(trace, shown, truth)),
+        "figure": embedded(timeline(trace, shown, truth)),
         "plotly": _plotly() if trace.series else "",
         "style": Markup((PAGE / "style.css").read_text(encoding="utf-8")),
         "script": Markup((PAGE / "script.js").read_text(encoding="utf-8")),
     }
     wanted = [row for row in pictured(rows) if record.has_triple(row.event.event_id)]
-    page = _templates.get_template("report.html.jinja")
+    page = TEMPLATES.get_template("report.html.jinja")
     bare = page.render(values, cards=[], with_pictures={row.anchor for row in wanted}, wanted=len(wanted))
     cards = _cards(wanted, record, trace, MAX_BYTES - SLACK_BYTES - len(bare.encode()))
     in_order = [cards[row.anchor] for row in rows if row.anchor in cards]
@@ -132,7 +132,7 @@ def _card(row: Card, record: Record, trace: Trace, fineness: Fineness) -> Markup
     triple = record.triple(row.event.event_id)
     if triple is None:  # the file is damaged
         return Markup("")
-    html = _templates.get_template("card.html.jinja").render(
+    html = TEMPLATES.get_template("card.html.jinja").render(
         card=row,
         pictures=event_pictures(triple, fineness),
         spark=sparkline(trace, row.event),
@@ -148,7 +148,7 @@ def _plotly() -> str:
     return base64.b64encode(gzip.compress(get_plotlyjs().encode(), 9, mtime=0)).decode()
 
 
-def _json(value: object) -> Markup:
+def embedded(value: object) -> Markup:
     """JSON that can stand within a script element."""
     text = msgspec.json.encode(value).decode()
     return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))

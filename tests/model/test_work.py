@@ -51,6 +51,22 @@ def test_a_piece_whose_process_dies_is_tried_again_and_set_aside_after_three_tim
     assert always.failure == f"its process died {TRIES} times, lastly by signal SIGKILL"
 
 
+def test_pieces_that_follow_from_an_outcome_are_done_before_those_that_wait() -> None:
+    """Their outcomes are heard, and not returned; without `keep`, nothing is."""
+    heard: list[str] = []
+
+    def hear(outcome: Outcome) -> list[Piece]:
+        heard.append(f"{outcome.key} {outcome.value}")
+        return [] if "+" in outcome.key else [Piece(f"{outcome.key}+{n}", operator.add, (0, n)) for n in (1, 2)]
+
+    pieces = [Piece(name, operator.add, (0, 0)) for name in "ab"]
+    assert HERE.run(pieces, on_done=hear) == [Outcome("a", 0), Outcome("b", 0)]
+    assert heard == ["a 0", "a+1 1", "a+2 2", "b 0", "b+1 1", "b+2 2"]
+    assert HERE.run(pieces, keep=False) == []
+    with pytest.raises(ValueError, match="same key"):
+        HERE.run(pieces, on_done=lambda outcome: [pieces[0]])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2])
 def test_each_process_has_as_many_threads_as_told(threads: int) -> None:

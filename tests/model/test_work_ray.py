@@ -155,6 +155,33 @@ def test_a_driver_that_was_killed_goes_on_when_it_is_started_again(
     assert records(tmp_path / "ray") == records(whole)
 
 
+def test_pieces_follow_from_outcomes_and_who_waits_for_a_gpu_holds_up_nobody(cluster: Any, engine: Ray) -> None:
+    """They are done where a share of one is there."""
+    heard: list[str] = []
+    joined: list[Any] = []
+
+    def hear(outcome: Outcome) -> list[Piece]:
+        heard.append(outcome.key)
+        if outcome.key.startswith("a"):
+            return [Piece(outcome.key.replace("a", "b"), pretenders.add, (1, 2), gpus=0.5)]
+        return []
+
+    def hear_and_join(outcome: Outcome) -> list[Piece]:
+        following = hear(outcome)
+        if len(heard) == 30:  # no GPU yet: all that needs none is done all the same
+            assert all(key.startswith("a") for key in heard)
+            joined.append(cluster.add_node(num_cpus=1, num_gpus=1, object_store_memory=STORE_BYTES))
+        return following
+
+    try:
+        pieces = [Piece(f"a{n}", pretenders.add, (1, n)) for n in range(30)]
+        assert engine.run(pieces, on_done=hear_and_join, keep=False) == []
+    finally:
+        for node in joined:
+            cluster.remove_node(node)
+    assert sorted(heard) == sorted([*(f"a{n}" for n in range(30)), *(f"b{n}" for n in range(30))])
+
+
 def test_memory_does_not_grow_with_the_number_of_pieces(engine: Ray) -> None:
     """Ten times what the object store holds goes through it."""
     heard = 0
