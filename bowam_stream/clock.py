@@ -12,6 +12,7 @@ from pathlib import Path
 
 NS_PER_MS = 1_000_000
 NS_PER_SECOND = 1_000_000_000
+LEG_NS = 30 * NS_PER_SECOND  # of media time; see bowam_model.face.legs, whose length this is
 
 
 def monotonic_ns() -> int:
@@ -33,6 +34,11 @@ def clock_id() -> str:
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     namespace = os.readlink("/proc/self/ns/time")
     return hashlib.blake2b(f"{boot} {namespace}".encode(), digest_size=8).hexdigest()
+
+
+def leg(t_ns: int) -> int:
+    """Number of the leg that a moment belongs to: at its first frame, whatever follows its own past is renewed."""
+    return t_ns // LEG_NS
 
 
 def to_ms(t_ns: int) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 from bowam_model.face.carrying import Carrier
 from bowam_model.face.cutting import Cutter, Found, FoundFace, Person
 from bowam_model.face.geometry import CROP_PX
+from bowam_model.face.legs import leg
 from bowam_model.face.likeness import difference, is_cut, is_other_person, look_at_picture
 from bowam_model.face.mesh import Box, FaceFinder, FaceMesh
 from bowam_model.face.portrait import AlignedFace, SeenFace, move_face, require_picture, see_face, to_rgb
@@ -23,6 +24,7 @@ _NS_PER_MS, _NS_PER_SECOND = 1_000_000, 1_000_000_000
 _SAME_PLACE = 0.6  # face widths between two pictures: further away it is another face
 _SAME_SIZE = 1.5
 _INTERVALS = 8  # between pictures, whose mean says how fast they come
+_LOOKS = 6  # at the picture in which a face was found: Face Mesh's first shape is off by pixels, then it settles
 
 
 class FaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,9 +67,13 @@ class FaceAligner:
     `align` does it all. `find` and `cut` are its two parts, for two threads: each sees every picture, in their order.
     """
 
-    def __init__(self, settings: FaceSettings = FaceSettings()) -> None:
-        """Raise MissingDependency if mediapipe or one of its system libraries is not installed."""
+    def __init__(self, settings: FaceSettings = FaceSettings(), *, live: bool = False) -> None:
+        """Raise MissingDependency if mediapipe or one of its system libraries is not installed.
+
+        `live`: faces are not searched anew at the beginning of every leg, which takes some 50 ms.
+        """
         self._settings = settings
+        self._searches = not live
         self._finder = FaceFinder()
         self._mesh = FaceMesh(settings.max_faces)
         self._cutter = Cutter(settings.crop_px, int(settings.look_every_ms * _NS_PER_MS))
@@ -91,7 +97,8 @@ class FaceAligner:
         require_picture(image)
         self._times_ns.append(t_ns)
         fast = self._is_fast()
-        if fast and (t_ns - self._mesh_ns) * self._settings.mesh_hz < _NS_PER_SECOND:
+        anew = leg(t_ns) != leg(self._mesh_ns)
+        if fast and not anew and (t_ns - self._mesh_ns) * self._settings.mesh_hz < _NS_PER_SECOND:
             carried = self._carry(image)
             if carried is not None:
                 return self._found(image, carried, self._present, t_ns)
@@ -106,6 +113,8 @@ class FaceAligner:
         self._tracks = [track for track in self._tracks if t_ns - track.seen_ns <= keep_ns]
 
         rgb = to_rgb(image)
+        if anew and self._searches and self._following and len(self._finder.find(rgb)) >= len(self._present):
+            self._forget_shape()  # Face Mesh never comes to agree with one that began elsewhere, by .05 px
         followed = self._following
         seen = self._see(image, rgb)
         known = self._recognise(seen, change)
@@ -192,6 +201,9 @@ class FaceAligner:
                 # Face Mesh would take the highest score: show it only the face that is wanted, and it stays with it.
                 shown = _spotlight(rgb, self._most_prominent(boxes, rgb.shape), boxes)
         found = self._mesh.find(shown)
+        if found and not self._following:
+            for _ in range(_LOOKS - 1):
+                found = self._mesh.find(rgb) or found
         self._following = bool(found)
         return [see_face(image, points) for points in found]
 

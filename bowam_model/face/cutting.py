@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bowam_model.face.legs import leg
 from bowam_model.face.mesh import FaceFinder
 from bowam_model.face.portrait import AlignedFace, SeenFace, describe, to_rgb
 from bowam_model.face.steady import SteadyTransform
@@ -72,10 +73,12 @@ class Cutter:
 
     def _look(self, found: Found) -> None:
         """Now and then, let the detector say how face-like the followed faces are."""
-        last_ns = found.t_ns - self._look_every_ns
-        if not any(each.person.looked_ns is None or each.person.looked_ns <= last_ns for each in found.faces):
+        if not any(self._is_due(each.person.looked_ns, found.t_ns) for each in found.faces):
             return
         boxes = self._finder.find(to_rgb(found.image))
         for face, person in ((each.face, each.person) for each in found.faces):
             here = [box.score for box in boxes if np.linalg.norm(box.centre - face.centre) < face.size_px / 2]
             person.confidence, person.looked_ns = max(here, default=0.0), found.t_ns
+
+    def _is_due(self, looked_ns: int | None, t_ns: int) -> bool:
+        return looked_ns is None or t_ns - looked_ns >= self._look_every_ns or leg(looked_ns) != leg(t_ns)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from bowam_model.face.geometry import CROP_PX, inverse
+from bowam_model.face.legs import leg, settled
 
 _NS_PER_SECOND = 1_000_000_000
 _CENTRE = np.array([CROP_PX / 2, CROP_PX / 2])
@@ -39,6 +40,8 @@ class SteadyTransform:
             speed_px_s = float(np.linalg.norm(self._velocity)) / source_per_crop_px
             cutoff_hz = self._cutoff_hz + self._follow * max(0.0, speed_px_s - self.noise_px_s)
             self._state = self._state + _share(cutoff_hz, dt_s) * (raw - self._state)
+            if leg(t_ns) != leg(self._t_ns):
+                self._state, self._velocity = settled(self._state), settled(self._velocity)
         self._raw, self._t_ns = raw, t_ns
         return _to_transform(self._state)
 

@@ -45,7 +45,7 @@ class Session:
         self._tally = tally
         self._sender = sender
         self._metrics = metrics
-        self._aligner = FaceAligner(config.face)
+        self._aligner = FaceAligner(config.face, live=not hello.lossless)
         self._stage = FaceStage(self._aligner, camera=hello.camera, session=hello.session)
         self._had_face = False
 
@@ -213,7 +213,7 @@ class Capture:
         """A recording's session follows from its content and the settings that matter; a live one is always new."""
         if not self._lossless:
             return f"{clock.utc_ns() // clock.NS_PER_SECOND:x}-{secrets.token_hex(4)}"
-        return hashlib.sha256(f"{self._source.digest}\0{self._config.digest()}".encode()).hexdigest()[:16]
+        return session_of(self._source, self._config)
 
     def _in_time(self, frames: Iterator[Frame], pacer: Pacer | None, tally: Tally) -> Iterator[Frame]:
         """The frames of a recording, none too early, until told to stop; dated now if they play a camera's."""
@@ -335,6 +335,11 @@ def run_capture(
                 log.warning("a new worker asks for the recording from its first frame")
             except Cancelled:
                 return None
+
+
+def session_of(source: Source, config: Config) -> str:
+    """Session of a recording: it follows from its content and the settings that matter."""
+    return hashlib.sha256(f"{source.digest}\0{config.digest()}".encode()).hexdigest()[:16]
 
 
 def frames_of(spec: str, config: Config) -> Iterator[Frame]:

@@ -2,12 +2,14 @@
 
 import numpy as np
 
+from bowam_stream.clock import LEG_NS, NS_PER_MS
 from bowam_stream.spotting.medians import median
 from bowam_stream.spotting.regions import NAMES
 from bowam_stream.spotting.settings import SpottingSettings
 
 _SAMPLE_MS = 50.0  # departures are kept this far apart
 _RENEW_MS = 250.0
+_LEG_MS = LEG_NS // NS_PER_MS
 
 
 class Baseline:
@@ -32,12 +34,13 @@ class Baseline:
 
     def push(self, t_ms: float, lengths: np.ndarray) -> None:
         """Take in how far each region (R,) is from its reference, in px."""
-        if t_ms - self._sampled_ms < _SAMPLE_MS:
+        anew = t_ms // _LEG_MS != self._sampled_ms // _LEG_MS
+        if t_ms - self._sampled_ms < _SAMPLE_MS and not anew:
             return
         self._sampled_ms = t_ms
         self._kept[self._count % len(self._kept)] = lengths
         self._count += 1
-        if t_ms - self._renewed_ms >= _RENEW_MS:
+        if t_ms - self._renewed_ms >= _RENEW_MS or anew:
             self._renewed_ms = t_ms
             # A length of two components of one sigma each has the median 1.177 sigma: 0.849 takes it back.
             spread = 0.849 * median(self._kept[: self._count])

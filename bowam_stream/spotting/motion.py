@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from bowam_stream.clock import NS_PER_MS, leg
 from bowam_stream.messages import Triple
 from bowam_stream.spotting.regions import CROP_PX, GRID, NAMES, head_fields, windows
 
@@ -31,6 +32,8 @@ _ROBUST_STEPS = 2
 _NOTHING = 1e-20  # of texture or of a window: an even picture, or a face beyond its crop, is at rest
 _FAR_PX = 2.0  # crop px: one solve is trusted up to here
 _KEY_MS = 400.0  # a key picture older than this is renewed when nothing is going on
+
+_EXACT = 2.0**20  # steps per px: such numbers add up without rounding errors, wherever they are counted from
 
 _HOLD_STEPS = 2  # of registration, when crops are laid over each other
 _MIDDLE = np.array([CROP_PX / 2, CROP_PX / 2])
@@ -147,28 +150,34 @@ class Follower:
     def __init__(self) -> None:
         self._key: Picture | None = None
         self._where: Windows | None = None
-        self._key_ms = 0.0
+        self._key_ns = 0
         self._regions = np.zeros((len(NAMES), 2))
-        self._head = np.zeros(6)
+        self._leg = 0
 
     def push(
-        self, t_ms: float, crop: np.ndarray, landmarks: np.ndarray, *, may_renew: bool
-    ) -> tuple[np.ndarray, np.ndarray, Picture]:
-        """Positions of the regions (R, 2) and of the head (6,), in crop px since the first picture; and the picture.
+        self, t_ns: int, crop: np.ndarray, landmarks: np.ndarray, *, may_renew: bool
+    ) -> tuple[np.ndarray, Picture, np.ndarray | None]:
+        """Positions of the regions (R, 2), in crop px since the first picture of the leg; the picture; and, where a leg
+        has begun, that first picture's positions as they were counted until now.
 
-        `may_renew` is False while a movement is being measured: then only distance renews the key.
+        `may_renew` is False while a movement is being measured: then only distance renews the key, and a leg waits.
         """
         picture = prepare(crop)
         if self._key is None or self._where is None:
-            self._key, self._where, self._key_ms = picture, Windows.on(landmarks), t_ms
-            return self._regions, self._head, picture
+            self._key, self._where, self._key_ns = picture, Windows.on(landmarks), t_ns
+            self._leg = leg(t_ns)
+            return self._regions, picture, None
         moved, turned = measure(self._key, picture, self._where)
-        regions, head = self._regions + moved, self._head + turned
+        regions = self._regions + np.round(moved * _EXACT) / _EXACT
         far = max(float(np.abs(moved).max()), float(np.abs(turned).max())) > _FAR_PX
-        if far or (may_renew and t_ms - self._key_ms >= _KEY_MS):
-            self._key, self._where, self._key_ms = picture, Windows.on(landmarks), t_ms
-            self._regions, self._head = regions, head
-        return regions, head, picture
+        anew = may_renew and leg(t_ns) != self._leg
+        if far or anew or (may_renew and t_ns - self._key_ns >= _KEY_MS * NS_PER_MS):
+            self._key, self._where, self._key_ns = picture, Windows.on(landmarks), t_ns
+            self._regions = regions
+        if not anew:
+            return regions, picture, None
+        self._leg, self._regions = leg(t_ns), np.zeros_like(regions)
+        return self._regions, picture, regions
 
 
 def common_alignment(onset: np.ndarray, apex: np.ndarray, offset: np.ndarray, landmarks: np.ndarray) -> Triple:

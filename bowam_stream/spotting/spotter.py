@@ -5,14 +5,14 @@ from collections import deque
 import msgspec
 import numpy as np
 
-from bowam_stream.clock import NS_PER_MS, NS_PER_SECOND
+from bowam_stream.clock import NS_PER_MS, NS_PER_SECOND, leg
 from bowam_stream.messages import AlignedFrame, Candidate, EndOfStream, Face, Hello
 from bowam_stream.spotting.machine import FaceMachine
 from bowam_stream.spotting.medians import median
 from bowam_stream.spotting.motion import Follower, common_alignment
 from bowam_stream.spotting.regions import NAMES, eye_aspect_ratio
 from bowam_stream.spotting.settings import SpottingSettings
-from bowam_stream.spotting.trail import BRIGHTNESS, HEAD, LIDS, PLACE, POSITIONS, WIDTH
+from bowam_stream.spotting.trail import BRIGHTNESS, LIDS, PLACE, POSITIONS, WIDTH
 
 _GAP = 1.5  # frame periods
 _PERIODS = 31  # how many of the last frame periods tell the rate
@@ -54,14 +54,14 @@ class FaceSpotter:
     def push(self, frame: AlignedFrame, face: Face, flaws: tuple[str, ...], rate_hz: float | None) -> list[Candidate]:
         t_ns = frame.moment.t_ns
         self.seen_ns = t_ns
-        if t_ns - self.used_ns < self._settings.min_spacing_ms * NS_PER_MS:
+        if t_ns - self.used_ns < self._settings.min_spacing_ms * NS_PER_MS and leg(t_ns) == leg(self.used_ns):
             return []
         self.used_ns = t_ns
-        regions, head, picture = self._follower.push(
-            t_ns / NS_PER_MS, face.crop, face.landmarks, may_renew=self.machine.still
-        )
+        regions, picture, origin = self._follower.push(t_ns, face.crop, face.landmarks, may_renew=self.machine.still)
+        if origin is not None:
+            self.machine.trail.count_from(origin)
         row = np.empty(WIDTH)
-        row[POSITIONS], row[HEAD] = regions.reshape(-1), head
+        row[POSITIONS] = regions.reshape(-1)
         row[PLACE] = _place(face)
         row[LIDS], row[BRIGHTNESS] = eye_aspect_ratio(face.landmarks), np.log(max(picture.brightness, 1.0))
         self._crops.append((t_ns, frame.moment.frame, face))

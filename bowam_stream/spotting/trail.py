@@ -7,10 +7,9 @@ from bowam_stream.messages import Moment
 from bowam_stream.spotting.regions import NAMES
 
 POSITIONS = slice(0, 2 * len(NAMES))  # x, y of each region against the skull, crop px
-HEAD = slice(POSITIONS.stop, POSITIONS.stop + 6)  # the head in the crop, as in `regions.head_fields`
-PLACE = slice(HEAD.stop, HEAD.stop + 2)  # the head in the source picture, in crop px
-LIDS = HEAD.stop + 2  # eye aspect ratio
-BRIGHTNESS = HEAD.stop + 3  # logarithm of the mean grey level
+PLACE = slice(POSITIONS.stop, POSITIONS.stop + 2)  # the head in the source picture, in crop px
+LIDS = PLACE.stop  # eye aspect ratio
+BRIGHTNESS = LIDS + 1  # logarithm of the mean grey level
 WIDTH = BRIGHTNESS + 1
 
 
@@ -37,6 +36,10 @@ class Trail:
         self._t_ms[self._end] = moment.t_ns / NS_PER_MS
         self._moments.append(moment)
         self._end += 1
+
+    def count_from(self, origin: np.ndarray) -> None:
+        """Positions, those that are kept as well, from now on against `origin` (R, 2)."""
+        self._rows[: self._end, POSITIONS] -= origin.reshape(-1)
 
     @property
     def t_ms(self) -> np.ndarray:

@@ -4,13 +4,14 @@ import cv2
 import numpy as np
 import pytest
 
+from bowam_stream.clock import LEG_NS, NS_PER_MS
 from bowam_stream.messages import Moment
 from bowam_stream.spotting import pulse
 from bowam_stream.spotting.baseline import Baseline
 from bowam_stream.spotting.motion import Follower, Windows, common_alignment, measure, prepare
 from bowam_stream.spotting.regions import NAMES, REGIONS
 from bowam_stream.spotting.settings import SpottingSettings
-from bowam_stream.spotting.trail import WIDTH, Trail
+from bowam_stream.spotting.trail import POSITIONS, WIDTH, Trail
 
 U_TENTH = float(np.arccos(0.8) / np.pi)  # where a raised cosine passes a tenth of its height
 
@@ -81,6 +82,14 @@ def uniform(x_px: float, y_px: float) -> np.ndarray:
     return np.tile(np.float32((x_px, y_px)), (240, 240, 1))
 
 
+def bump(landmarks: np.ndarray, region: str) -> np.ndarray:
+    """1 in the middle of a region, falling off around it; (240, 240, 1)."""
+    line = np.arange(240, dtype=np.float32)
+    grid = np.stack(np.meshgrid(line, line), axis=-1)
+    centre = landmarks[list(REGIONS[region])].mean(axis=0)
+    return np.exp(-((grid - centre) ** 2).sum(axis=-1) / (2 * 14.0**2))[..., None]
+
+
 @pytest.mark.parametrize("shift", [(0.1, 0.0), (0.0, -0.5), (1.0, 1.0), (-2.0, 1.0)])
 def test_a_shift_of_the_whole_face_is_head_motion_and_leaves_the_regions_at_rest(shift: tuple[float, float]) -> None:
     texture, landmarks = face_like(1)
@@ -94,12 +103,9 @@ def test_a_shift_of_the_whole_face_is_head_motion_and_leaves_the_regions_at_rest
 @pytest.mark.parametrize("region", ["brow_outer_left", "mouth_corner_right"])
 def test_a_local_motion_is_seen_where_it_is_in_its_direction_and_in_proportion(amplitude: float, region: str) -> None:
     texture, landmarks = face_like(2)
-    centre = landmarks[list(REGIONS[region])].mean(axis=0)
-    line = np.arange(240, dtype=np.float32)
-    grid = np.stack(np.meshgrid(line, line), axis=-1)
-    weight = np.exp(-((grid - centre) ** 2).sum(axis=-1) / (2 * 14.0**2))[..., None]
     direction = np.float32((0.6, -0.8))
-    still, bent = prepare(moved(texture, uniform(0, 0))), prepare(moved(texture, amplitude * weight * direction))
+    field = amplitude * bump(landmarks, region) * direction
+    still, bent = prepare(moved(texture, uniform(0, 0))), prepare(moved(texture, field))
     regions, _ = measure(still, bent, Windows.on(landmarks))
     found = regions[NAMES.index(region)]
     assert np.argmax(np.linalg.norm(regions, axis=1)) == NAMES.index(region)
@@ -129,12 +135,34 @@ def test_sensor_noise_moves_a_region_by_a_few_hundredths_of_a_pixel() -> None:
 
 
 def test_positions_go_on_across_key_pictures() -> None:
-    """Ten pixels in steps of half a pixel: far more than one picture can be compared over."""
+    """Three pixels in steps of a tenth: more than one picture can be compared over, so that the key changes."""
     texture, landmarks = face_like(6)
-    follower = Follower()
-    for k in range(21):
-        _, head, _ = follower.push(20.0 * k, moved(texture, uniform(0.5 * k, 0)), landmarks, may_renew=False)
-    assert head[0] == pytest.approx(10.0, abs=0.6)
+    follower, way = Follower(), np.float32((1.0, 0.0)) * bump(landmarks, "cheek_left")
+    for k in range(31):
+        regions, _, _ = follower.push(100 * NS_PER_MS * k, moved(texture, 0.1 * k * way), landmarks, may_renew=True)
+    assert 1.5 < regions[NAMES.index("cheek_left"), 0] < 3.0
+
+
+def test_a_leg_counts_positions_anew_and_the_way_between_two_frames_stays_the_same_to_the_bit() -> None:
+    """Two runs, of which one began earlier: after the leg's first frame nothing tells them apart."""
+    texture, landmarks = face_like(9)
+    rng = np.random.default_rng(10)
+    crops = [moved(texture, uniform(0.02 * k, 0), rng) for k in range(24)]
+    times = [LEG_NS - 12 * 100 * NS_PER_MS + 100 * NS_PER_MS * k for k in range(24)]
+    runs = []
+    for first in (0, 5):
+        follower, trail = Follower(), Trail(100)
+        for t_ns, crop in list(zip(times, crops, strict=True))[first:]:
+            regions, _, origin = follower.push(t_ns, crop, landmarks, may_renew=True)
+            if origin is not None:
+                trail.count_from(origin)
+            row = np.zeros(WIDTH)
+            row[POSITIONS] = regions.reshape(-1)
+            trail.append(Moment(frame=0, t_ns=t_ns), row)
+        runs.append(trail.rows[-12:])
+    assert np.ptp(runs[0][:, POSITIONS]) > 0.0
+    assert np.array_equal(*runs)
+    assert trail.rows[12 - 5, POSITIONS].any(axis=0).sum() == 0, "the leg's first frame is the origin"
 
 
 def test_a_triple_takes_out_shift_and_turn() -> None:
