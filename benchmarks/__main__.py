@@ -6,7 +6,10 @@ import sys
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as in every `bowam` process
 
-SUITES = ("capture", "spotter", "motion", "network", "gpu", "worker", "latency", "page", "start", "spotting", "memory")
+SUITES = (
+    *("capture", "spotter", "motion", "network", "gpu", "worker", "latency", "page", "start"),
+    *("spotting", "seams", "memory"),
+)
 
 
 def main() -> int:
