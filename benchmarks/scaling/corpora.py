@@ -8,10 +8,11 @@ import msgspec
 
 
 class Cut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long recordings become parts."""
+    """How recordings become pieces. The defaults are those of `bowam replay` and of `bowam_stream.pipeline.parts`."""
 
     segment_s: float = 15 * 60.0  # of video in a part; inf: never cut
-    lead_in_s: float = 75.0  # that a part looks at before it begins
+    lead_in_s: float = 90.0  # that a part looks at before it begins; a last part shorter than this is none
+    together_s: float = 0.0  # recordings that follow each other are one piece, up to so many seconds of video
 
 
 class Watching(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,13 +62,19 @@ def lengths(shape: str, hours: float, seed: int = 0) -> list[float]:
 
 def parts(length_s: float, cut: Cut) -> list[float]:
     """Seconds of video that each part of a recording looks at: the first its own, the others with their lead-in."""
-    count = max(1, math.ceil(length_s / cut.segment_s))
-    own = [cut.segment_s] * (count - 1) + [length_s - (count - 1) * cut.segment_s if count > 1 else length_s]
+    whole, rest_s = divmod(length_s, cut.segment_s)
+    if not whole:
+        return [length_s]
+    own = [cut.segment_s] * int(whole)
+    if rest_s >= cut.lead_in_s:
+        own.append(rest_s)
+    else:
+        own[-1] += rest_s
     return [own[0], *(seconds + cut.lead_in_s for seconds in own[1:])]
 
 
 def work(recordings: Sequence[float], cut: Cut, watching: Watching, seed: int = 0) -> list[list[float]]:
-    """Seconds that the parts of each recording take alone."""
+    """Seconds that the parts of each recording take alone; of recordings that are one piece, that piece."""
     rng = random.Random(seed)
 
     def taken(seconds: float) -> float:
@@ -76,4 +83,14 @@ def work(recordings: Sequence[float], cut: Cut, watching: Watching, seed: int = 
             much *= watching.straggler
         return (watching.piece_s + seconds * watching.rate_hz * watching.frame_s) * much
 
-    return [[taken(seconds) for seconds in parts(length_s, cut)] for length_s in recordings]
+    found: list[list[float]] = []
+    filled_s = math.inf
+    for length_s in recordings:
+        taken_s = [taken(seconds) for seconds in parts(length_s, cut)]
+        if filled_s + length_s <= cut.together_s:
+            found[-1][0] += taken_s[0]
+            filled_s += length_s
+        else:
+            found.append(taken_s)
+            filled_s = length_s
+    return found

@@ -32,6 +32,7 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     submit_s: float = 0.0  # the driver, to hand out a piece
     collect_s: float = 0.0  # the driver, to take a result and to write it down
     look_s: float = 0.0  # what that takes longer for each piece that is out
+    together: bool = False  # the driver takes all results that are there, with two looks
     lifetime_h: float = math.inf  # mean time of a node until it dies
     away_s: float = 0.0  # a node that died is back after so long
     noticed_s: float = 0.0  # what it worked on is known to be lost after so long
@@ -158,9 +159,11 @@ class _Simulation:
             self._waiting.append(what)
             self._begin()
         elif kind == _COLLECTED:
+            assert isinstance(what, list)
             self._busy = False
-            self._out -= 1
-            self._collected(*what)  # type: ignore[misc]
+            self._out -= len(what)
+            for piece, good in what:
+                self._collected(piece, good)
         elif kind == _LOST:
             assert isinstance(what, _Piece)
             self._finished.append((what, False))
@@ -184,7 +187,10 @@ class _Simulation:
         if self._todo and self._out < room:
             self._drive_for(self._c.submit_s, _SUBMITTED, self._todo.popleft())
         elif self._finished:
-            self._drive_for(self._c.collect_s + self._c.look_s * self._out, _COLLECTED, self._finished.popleft())
+            looks = 2 if self._c.together else 1
+            taken = [self._finished.popleft() for _ in range(len(self._finished) if self._c.together else 1)]
+            seconds = looks * self._c.look_s * self._out + len(taken) * self._c.collect_s
+            self._drive_for(seconds, _COLLECTED, taken)
 
     def _drive_for(self, seconds: float, kind: int, what: object) -> None:
         self._busy = True
