@@ -37,4 +37,4 @@ def watched(path: str, loops: int = 1) -> Took:
 
 
 if __name__ == "__main__":
-    watched(sys.argv[1])
+    print(watched(sys.argv[1]).peak_mb)
