@@ -1,7 +1,7 @@
 """Recordings watched in parts against the same watched as a whole: the events must be equal, byte for byte.
 
-Every recording is cut at each of its legs in turn, from the fourth on. A seam where the parts do not agree costs time,
-since the first goes on over the second's part, but never an event: both cases are counted.
+Every recording is cut at each of its legs, from the fifth on: only there does a part not begin where the whole begins.
+A seam where two parts do not agree costs time, since the first goes on over the second's part; both are counted.
 """
 
 import itertools
@@ -46,32 +46,33 @@ class Seams(NamedTuple):
     """What cutting a recording led to."""
 
     seams: int
-    agreed: int
-    equal: int  # the same events, byte for byte, also where the parts did not agree
+    agreed: int  # the others cost time: the part before goes on over the part behind
+    equal: bool  # the same events as from the whole, byte for byte
     events: int
-    across: int  # events that a seam goes through
+    across: int  # final events that a seam goes through
 
 
 def judge(path: Path) -> Seams:
-    """Cut at every leg that has a lead-in."""
+    """Cut at every leg whose lead-in does not reach back to the beginning."""
     config, predictor = Config(), load()
+
+    def watched(begin: int = 0, end: int | None = None) -> Watched:
+        return watch(Part(path=str(path), camera="seams", begin=begin, end=end), config)
 
     def told(watched: Watched) -> list[bytes]:
         return [to_json(event) for event in recognise(watched, predictor)]
 
     legs = survey(str(path), config).legs
-    whole = watch(Part(path=str(path), camera="seams"), config)
-    expected = told(whole)
-    cuts = legs[LEAD_LEGS:]
-    agreed = equal = 0
-    for cut in cuts:
-        first = watch(Part(path=str(path), camera="seams", end=cut), config)
-        joined = join(first, watch(Part(path=str(path), camera="seams", begin=cut), config))
+    cuts = legs[LEAD_LEGS + 1 :]
+    whole = watched()
+    story, agreed = watched(end=cuts[0]), 0
+    for begin, end in zip(cuts, [*cuts[1:], None], strict=True):
+        joined = join(story, watched(begin, end))
         agreed += joined is not None
-        equal += joined is None or told(joined) == expected
+        story = joined or watched(end=end)
     final = [one.candidate for one in whole.told if one.candidate.phase == "final"]
     across = sum(c.onset.frame < cut <= (c.offset or c.apex).frame for c in final for cut in cuts)
-    return Seams(len(cuts), agreed, equal, len(expected), across)
+    return Seams(len(cuts), agreed, told(story) == told(whole), len(whole.told), across)
 
 
 def recordings(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -127,7 +128,7 @@ def run() -> None:
             )
             rows.append(_row(f"{name}: seams where the parts agreed", seams.agreed, f"of {seams.seams}"))
             rows.append(_row(f"{name}: final events that a seam goes through", seams.across, f"of {seams.events}"))
-    report("seams", rows, f"{SECONDS:g} s each; cut at every leg from the fourth on")
+    report("seams", rows, f"{SECONDS:g} s each, cut at every leg from the fifth on")
 
 
 def _row(what: str, count: int, unit: str, target: str = "") -> Row:

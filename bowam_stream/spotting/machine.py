@@ -9,7 +9,7 @@ Blinks run beside all this, on the opening of the eyes alone.
 """
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -81,9 +81,12 @@ class FaceMachine:
         """What spoke against a movement itself; a piece of another one was not refused."""
         return None if self.doubt == "way_back" else self.doubt
 
-    @property
-    def still(self) -> bool:
-        return self._open is None and not self._slow
+    def count_from(self, origin: np.ndarray) -> None:
+        """Positions, those that are kept as well, count from `origin` (R, 2) from now on."""
+        self.trail.count_from(origin)
+        for movement in [*self._slow, *([self._open] if self._open else [])]:
+            if movement.reading is not None:
+                movement.reading = replace(movement.reading, level=movement.reading.level - origin)
 
     def tune(self, settings: SpottingSettings) -> None:
         """Go on with other thresholds; spans of time must stay as they are."""

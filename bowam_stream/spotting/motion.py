@@ -31,7 +31,9 @@ _ROBUST_PX = 0.25  # a cell that disagrees with the head by this much counts hal
 _ROBUST_STEPS = 2
 _NOTHING = 1e-20  # of texture or of a window: an even picture, or a face beyond its crop, is at rest
 _FAR_PX = 2.0  # crop px: one solve is trusted up to here
-_KEY_MS = 400.0  # a key picture older than this is renewed when nothing is going on
+_KEY_MS = 400.0  # a key picture older than this is renewed where nothing has moved since,
+_NEAR_PX = 0.3  # by so much,
+_OLDEST_KEY_MS = 1_000.0  # or else when it is so old: brief movements are measured against one key
 
 _EXACT = 2.0**20  # steps per px: such numbers add up without rounding errors, wherever they are counted from
 
@@ -144,7 +146,7 @@ class Follower:
     """Positions over time: motion against a key picture, which is renewed before it is too old or too far away.
 
     Between two key pictures a step's error is common to all later positions, so it moves the level and not the shape of
-    what is seen; positions are only ever compared within seconds.
+    what is seen; positions are only ever compared within seconds. What is measured never depends on what is made of it.
     """
 
     def __init__(self) -> None:
@@ -152,32 +154,23 @@ class Follower:
         self._where: Windows | None = None
         self._key_ns = 0
         self._regions = np.zeros((len(NAMES), 2))
-        self._leg = 0
 
-    def push(
-        self, t_ns: int, crop: np.ndarray, landmarks: np.ndarray, *, may_renew: bool
-    ) -> tuple[np.ndarray, Picture, np.ndarray | None]:
+    def push(self, t_ns: int, crop: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, Picture, np.ndarray | None]:
         """Positions of the regions (R, 2), in crop px since the first picture of the leg; the picture; and, where a leg
         has begun, that first picture's positions as they were counted until now.
-
-        `may_renew` is False while a movement is being measured: then only distance renews the key, and a leg waits.
         """
         picture = prepare(crop)
         if self._key is None or self._where is None:
             self._key, self._where, self._key_ns = picture, Windows.on(landmarks), t_ns
-            self._leg = leg(t_ns)
             return self._regions, picture, None
         moved, turned = measure(self._key, picture, self._where)
         regions = self._regions + np.round(moved * _EXACT) / _EXACT
-        far = max(float(np.abs(moved).max()), float(np.abs(turned).max())) > _FAR_PX
-        anew = may_renew and leg(t_ns) != self._leg
-        if far or anew or (may_renew and t_ns - self._key_ns >= _KEY_MS * NS_PER_MS):
+        away = max(float(np.abs(moved).max()), float(np.abs(turned).max()))
+        anew, age_ms = leg(t_ns) != leg(self._key_ns), (t_ns - self._key_ns) / NS_PER_MS
+        if anew or away > _FAR_PX or age_ms >= (_KEY_MS if away < _NEAR_PX else _OLDEST_KEY_MS):
             self._key, self._where, self._key_ns = picture, Windows.on(landmarks), t_ns
-            self._regions = regions
-        if not anew:
-            return regions, picture, None
-        self._leg, self._regions = leg(t_ns), np.zeros_like(regions)
-        return self._regions, picture, regions
+            self._regions = np.zeros_like(regions) if anew else regions
+        return (self._regions, picture, regions) if anew else (regions, picture, None)
 
 
 def common_alignment(onset: np.ndarray, apex: np.ndarray, offset: np.ndarray, landmarks: np.ndarray) -> Triple:

@@ -57,9 +57,9 @@ class FaceSpotter:
         if t_ns - self.used_ns < self._settings.min_spacing_ms * NS_PER_MS and leg(t_ns) == leg(self.used_ns):
             return []
         self.used_ns = t_ns
-        regions, picture, origin = self._follower.push(t_ns, face.crop, face.landmarks, may_renew=self.machine.still)
+        regions, picture, origin = self._follower.push(t_ns, face.crop, face.landmarks)
         if origin is not None:
-            self.machine.trail.count_from(origin)
+            self.machine.count_from(origin)
         row = np.empty(WIDTH)
         row[POSITIONS] = regions.reshape(-1)
         row[PLACE] = _place(face)

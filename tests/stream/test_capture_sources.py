@@ -401,3 +401,46 @@ def test_a_late_start_changes_nothing(media: Path) -> None:
     a, b = (play(open_source(str(media / p))) for p in ("videos/single_face.mp4", "robust/start_at_10s.mp4"))
     assert [f.moment for f in a] == [f.moment for f in b]
     assert all(np.array_equal(x.image, y.image) for x, y in zip(a, b, strict=True))
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.mkv", "libx264"), ("a.mpg", "mpeg2video")])
+@pytest.mark.parametrize("number", [0, 1, 37, 60, 99])
+def test_a_recording_can_be_begun_anywhere(tmp_path: Path, name: str, codec: str, number: int) -> None:
+    """The same frames with the same times as for who begins at the first one, also in the middle of a group."""
+    path = write_video(tmp_path / name, list(range(100)), codec=codec)
+    recording = Recording(path, SourceSettings())
+    times_ns = recording.times_ns
+    if times_ns is None:
+        assert name == "a.mpg", "its packets don't all bear a time"
+        with pytest.raises(SourceError, match="begin with the first"):
+            next(recording.since(number))
+        return
+    whole = list(recording)
+    assert times_ns.tolist() == [frame.moment.t_ns for frame in whole]
+    part = list(recording.since(number))
+    assert [frame.moment for frame in part] == [frame.moment for frame in whole[number:]]
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(part, whole[number:], strict=True))
+
+
+def test_an_index_that_leads_astray_costs_time_and_no_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seeking ends behind the frame that is wanted: the recording is decoded from its beginning."""
+    recording = Recording(write_video(tmp_path / "a.mp4", list(range(60))), SourceSettings())
+    decode = Recording._decode
+    sought: list[int | None] = []
+
+    def late(self: Recording, stamp: int | None = None):
+        sought.append(stamp)
+        decoded = decode(self, None)
+        return decoded if stamp is None else (one for one in decoded if one[0] > Fraction(2))
+
+    monkeypatch.setattr(Recording, "_decode", late)
+    assert [frame.moment.frame for frame in recording.since(40)] == list(range(40, 60))
+    assert sought[0] is not None
+    assert sought[1] is None
+
+
+def test_where_each_frame_is_can_t_be_told_of_loops_and_bare_streams(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", list(range(10)))
+    assert Recording(path, SourceSettings(loops=2)).times_ns is None
+    bare = write_video(tmp_path / "a.h264", list(range(10)))
+    assert Recording(bare, SourceSettings()).times_ns is None

@@ -139,7 +139,7 @@ def test_positions_go_on_across_key_pictures() -> None:
     texture, landmarks = face_like(6)
     follower, way = Follower(), np.float32((1.0, 0.0)) * bump(landmarks, "cheek_left")
     for k in range(31):
-        regions, _, _ = follower.push(100 * NS_PER_MS * k, moved(texture, 0.2 * k * way), landmarks, may_renew=True)
+        regions, _, _ = follower.push(100 * NS_PER_MS * k, moved(texture, 0.2 * k * way), landmarks)
     assert 2.2 < regions[NAMES.index("cheek_left"), 0] < 6.0
 
 
@@ -153,7 +153,7 @@ def test_a_leg_counts_positions_anew_and_the_way_between_two_frames_stays_the_sa
     for first in (0, 5):
         follower, trail = Follower(), Trail(100)
         for t_ns, crop in list(zip(times, crops, strict=True))[first:]:
-            regions, _, origin = follower.push(t_ns, crop, landmarks, may_renew=True)
+            regions, _, origin = follower.push(t_ns, crop, landmarks)
             if origin is not None:
                 trail.count_from(origin)
             row = np.zeros(WIDTH)
