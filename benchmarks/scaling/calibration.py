@@ -3,8 +3,10 @@
 Processor time where a machine that does other things as well would make a wall clock lie: of one process, all threads.
 """
 
+import math
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,6 +24,12 @@ from bowam_model.work.on_ray import _do
 
 SECONDS = {30.0: 40.0, 200.0: 8.0}  # of video that is watched, by frames in a second
 BRIEF_S = 3.0
+REAL = (
+    "talk/other/LS_demo2.mp4",  # 1080x1920
+    "talk/other/clm_cap13_edit2.mp4",
+    "robust/ten_speakers_33s.mp4",
+    "videos/misc/new_face_video-90.mp4",
+)
 REPETITIONS = 5
 OUT = (20, 200, 2000, 20_000)  # pieces that are out: of 10, 100, 1000, 10,000 slots
 STORE_BYTES = 100 * 2**20
@@ -31,6 +39,7 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds, unless the name says otherwise."""
 
     frame: dict[str, Spread]  # processor time of a frame, by frames in a second
+    real: dict[str, Spread]  # the same by recording, of real ones; empty without BOWAM_TEST_MEDIA
     piece: Spread  # processor time of a piece, beside its frames: its file and its models are opened
     start: Spread  # processor time of a process, without its piece
     submit: Spread  # processor time of the driver
@@ -39,7 +48,7 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
     look_at_all: dict[str, Spread]  # the same where it returns all that are done
     answer: Spread  # wall time from handing out a piece that costs nothing to its result
     write: Spread  # wall time to keep the result of a piece: written, synced, renamed
-    result_bytes_per_minute: Spread  # of a piece's result, at 30 frames a second
+    result_bytes_per_minute: Spread  # of a piece's result, over the real recordings, or else of the rendered one
     peak_mb: Spread  # memory of a process that watches
 
     @property
@@ -50,9 +59,9 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def spread(self) -> float:
-        """Standard deviation of the logarithm of a frame's time, from the range of the repetitions."""
-        worst = max(one.high / one.low for one in self.frame.values())
-        return (worst - 1.0) / 2.33  # what five draws from a normal distribution span, in standard deviations
+        """Standard deviation of the logarithm of a frame's time, over the real recordings."""
+        times = [math.log(one.median) for one in self.real.values()]
+        return statistics.stdev(times) if len(times) > 1 else 0.0
 
 
 def measure() -> Costs:
@@ -60,12 +69,13 @@ def measure() -> Costs:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(os.environ.get("BOWAM_BENCH_CACHE", scratch)) / "scaling"
         rest = watching(folder)
+        rest |= talking(rest["result_bytes_per_minute"])
         of_piece_s = rest["piece"].median + rest["frame"]["30"].median * 30.0 * BRIEF_S
         starts = [start(folder / "brief" / "clip.mp4")[0] - of_piece_s for _ in range(REPETITIONS)]
         peaks = [start(folder / f"{rate_hz:.0f}" / "clip.mp4")[1] for rate_hz in SECONDS]
         rest |= {"start": Spread.of(starts), "peak_mb": Spread.of(peaks)}
-        size = rest["result_bytes_per_minute"].median * 15
-        rest |= {"write": Spread.of([write(folder / "piece", round(size)) for _ in range(4 * REPETITIONS)])}
+        size = round(rest["result_bytes_per_minute"].median * 15)
+        rest |= {"write": Spread.of([write(folder / "piece", size) for _ in range(4 * REPETITIONS)])}
         return Costs(**rest, **driver())
 
 
@@ -92,6 +102,18 @@ def watching(folder: Path) -> dict[str, Any]:
         "piece": Spread.of(pieces),
         "result_bytes_per_minute": Spread.of(sizes),
     }
+
+
+def talking(rendered: Spread) -> dict[str, Any]:
+    """Real people: what their frames cost, and how much there is to tell of them."""
+    media = os.environ.get("BOWAM_TEST_MEDIA")
+    real: dict[str, Spread] = {}
+    sizes: list[float] = []
+    for name in REAL if media else ():
+        took = [watched(str(Path(str(media)) / name)) for _ in range(3)]
+        real[Path(name).name] = Spread.of([one.processor_s / one.frames for one in took])
+        sizes.append(took[0].result_bytes * 60.0 / took[0].media_s)
+    return {"real": real, "result_bytes_per_minute": Spread.of(sizes) if sizes else rendered}
 
 
 def _clip(folder: Path, rate_hz: float, seconds: float) -> Path:

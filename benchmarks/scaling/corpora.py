@@ -21,7 +21,7 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rate_hz: float  # frames in a second of video
     frame_s: float  # a frame: decode, Face Mesh, alignment, spotting
     piece_s: float = 0.0  # a piece, however short: its file and its models are opened
-    spread: float = 0.0  # standard deviation of the logarithm of a piece's time
+    spread: float = 0.0  # standard deviation of the logarithm of a recording's time for a frame
     straggling: float = 0.0  # probability that a piece takes so many times as long:
     straggler: float = 1.0
 
@@ -77,16 +77,16 @@ def work(recordings: Sequence[float], cut: Cut, watching: Watching, seed: int = 
     """Seconds that the parts of each recording take alone; of recordings that are one piece, that piece."""
     rng = random.Random(seed)
 
-    def taken(seconds: float) -> float:
-        much = math.exp(rng.gauss(0.0, watching.spread)) if watching.spread else 1.0
+    def taken(seconds: float, much: float) -> float:
         if watching.straggling and rng.random() < watching.straggling:
             much *= watching.straggler
-        return (watching.piece_s + seconds * watching.rate_hz * watching.frame_s) * much
+        return watching.piece_s + seconds * watching.rate_hz * watching.frame_s * much
 
     found: list[list[float]] = []
     filled_s = math.inf
     for length_s in recordings:
-        taken_s = [taken(seconds) for seconds in parts(length_s, cut)]
+        much = math.exp(rng.gauss(-(watching.spread**2) / 2, watching.spread)) if watching.spread else 1.0  # mean: 1
+        taken_s = [taken(seconds, much) for seconds in parts(length_s, cut)]
         if filled_s + length_s <= cut.together_s:
             found[-1][0] += taken_s[0]
             filled_s += length_s

@@ -13,6 +13,7 @@ class Took(NamedTuple):
     frames: int
     processor_s: float  # of all threads
     wall_s: float
+    media_s: float  # of video
     result_bytes: int
     peak_mb: float  # the most memory that this process has had so far
 
@@ -33,7 +34,7 @@ def watched(path: str, loops: int = 1) -> Took:
     seen = watch(Part(path=path, camera="c"), Config(source=SourceSettings(loops=loops)))
     processor_s, wall_s = time.process_time() - processor_s, time.perf_counter() - wall_s
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return Took(seen.frames, processor_s, wall_s, len(pickle.dumps(seen)), peak_mb)
+    return Took(seen.frames, processor_s, wall_s, seen.duration_ns / 1e9, len(pickle.dumps(seen)), peak_mb)
 
 
 if __name__ == "__main__":

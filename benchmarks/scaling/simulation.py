@@ -4,7 +4,7 @@ What it knows of the real one (`bowam_model.work.on_ray`): one driver, which doe
 pieces until `ahead` of them are out for each slot, and takes results one by one; slots that take the next piece that
 was handed out; nodes that die with all that they work on and come back empty; a shared storage that feeds only so many
 pieces at full speed (more than that: all slow down alike); a driver that has a seam watched again where two parts of a
-recording do not agree. What it does not know: memory, the network, a driver that dies.
+recording do not agree, before anything else. What it does not know: memory, the network, a driver that dies.
 """
 
 import heapq
@@ -12,7 +12,6 @@ import math
 import random
 from collections import deque
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -50,7 +49,8 @@ class Spent(msgspec.Struct, kw_only=True):
     lost: float = 0.0  # pieces that died with their node
     away: float = 0.0  # nodes that were dead
     starved: float = 0.0  # free, while the driver still had pieces to hand out
-    idle: float = 0.0  # free, with nothing left to hand out
+    collecting: float = 0.0  # free, with nothing left to hand out, while results wait for the driver
+    idle: float = 0.0  # free, because others still work on the last pieces
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,8 +66,16 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Piece(NamedTuple):
     recording: int
+    part: int
     alone_s: float
-    seam: bool  # watched again
+    seam: bool = False  # watched again
+
+
+class _Working(NamedTuple):
+    piece: _Piece
+    since_s: float
+    need_s: float
+    start_s: float  # in it
 
 
 _SUBMITTED, _COLLECTED, _LOST, _DIES, _BACK = range(5)
@@ -88,8 +96,8 @@ class _Simulation:
     def __init__(self, recordings: Sequence[Sequence[float]], cluster: Cluster, disagree: float, seed: int) -> None:
         self._c, self._disagree, self._random = cluster, disagree, random.Random(seed)
         self._recordings = recordings
-        self._parts_left = [len(parts) for parts in recordings]
-        self._todo = deque(_Piece(n, alone_s, False) for n, parts in enumerate(recordings) for alone_s in parts)
+        self._watched: set[tuple[int, int]] = set()
+        self._todo = deque(_Piece(n, k, part_s) for n, parts in enumerate(recordings) for k, part_s in enumerate(parts))
         self._left, self._pieces = len(self._todo), 0
         self._threshold = 0.95 * sum(piece.alone_s for piece in self._todo)
         self._done_s = self._at_95_s = 0.0
@@ -98,11 +106,13 @@ class _Simulation:
         self._ends: list[tuple[float, int, int]] = []  # progress, number, slot
         self._number = 0
         slots = cluster.nodes * cluster.slots
-        self._work: list[tuple[_Piece, float, float, float] | None] = [None] * slots  # piece, since, need, start in it
+        self._work: list[_Working | None] = [None] * slots
         self._turn = [0] * slots  # number of the end that is awaited
         self._fresh = [True] * slots
         self._free = list(range(slots))
-        self._speed = [math.exp(self._random.gauss(0.0, cluster.node_spread)) for _ in range(cluster.nodes)]
+        slowness = [math.exp(self._random.gauss(0.0, cluster.node_spread)) for _ in range(cluster.nodes)]
+        mean = sum(1 / one for one in slowness) / cluster.nodes  # together they are as fast as if all were alike
+        self._slowness = [one * mean for one in slowness]
         self._running = self._out = self._down = self._failures = 0
         self._waiting: deque[_Piece] = deque()
         self._finished: deque[tuple[_Piece, bool]] = deque()
@@ -143,10 +153,13 @@ class _Simulation:
 
     def _pass(self, at_s: float, rate: float) -> None:
         passed_s = max(at_s - self._now, 0.0)
+        free_s = passed_s * len(self._free)
         if self._todo:
-            self._spent.starved += passed_s * len(self._free)
+            self._spent.starved += free_s
+        elif self._finished:
+            self._spent.collecting += free_s
         else:
-            self._spent.idle += passed_s * len(self._free)
+            self._spent.idle += free_s
         self._spent.away += passed_s * self._down * self._c.slots
         self._progress += passed_s * rate
         self._now += passed_s
@@ -208,24 +221,26 @@ class _Simulation:
         self._done_s += piece.alone_s
         if not self._at_95_s and self._done_s >= self._threshold:
             self._at_95_s = self._now
-        self._parts_left[piece.recording] -= 1
-        if self._disagree and not self._parts_left[piece.recording]:
-            parts = self._recordings[piece.recording]
-            for first_s, second_s in pairwise(parts):
-                if self._random.random() < self._disagree:
-                    self._todo.append(_Piece(piece.recording, first_s + second_s, True))
-                    self._left += 1
+        parts, at = self._recordings[piece.recording], piece.part
+        if not self._disagree or len(parts) == 1:
+            return
+        self._watched.add((piece.recording, at))
+        for first in (at - 1, at):
+            both = (piece.recording, first) in self._watched and (piece.recording, first + 1) in self._watched
+            if both and self._random.random() < self._disagree:
+                self._todo.appendleft(_Piece(piece.recording, first, parts[first] + parts[first + 1], True))
+                self._left += 1
 
     def _begin(self) -> None:
         """Free slots take what was handed out."""
         while self._waiting and self._free:
             slot, piece = self._free.pop(), self._waiting.popleft()
             start_s = self._c.begin_s + (self._c.start_s if self._fresh[slot] else 0.0)
-            need_s = start_s + piece.alone_s * self._speed[slot // self._c.slots]
+            need_s = start_s + piece.alone_s * self._slowness[slot // self._c.slots]
             self._fresh[slot] = False
             self._number += 1
             self._turn[slot] = self._number
-            self._work[slot] = (piece, self._now, need_s, start_s)
+            self._work[slot] = _Working(piece, self._now, need_s, start_s)
             self._running += 1
             heapq.heappush(self._ends, (self._progress + need_s, self._number, slot))
 
@@ -254,7 +269,7 @@ class _Simulation:
                 self._later(self._c.noticed_s, _LOST, piece)
         self._later(self._c.away_s, _BACK, node)
 
-    def _leave(self, slot: int) -> tuple[_Piece, float, float, float]:
+    def _leave(self, slot: int) -> "_Working":
         work = self._work[slot]
         assert work is not None
         self._work[slot], self._turn[slot] = None, 0

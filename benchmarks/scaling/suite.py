@@ -25,6 +25,11 @@ def rows(costs: Costs) -> list[Row]:
             Row(what=f"a frame at {rate} fps, processor time", value=_times(value, 1e3), unit="ms")
             for rate, value in costs.frame.items()
         ),
+        *(
+            Row(what=f"a frame of {name}, processor time", value=_times(value, 1e3), unit="ms")
+            for name, value in costs.real.items()
+        ),
+        Row(what="spread over these, of the logarithm", value=one([costs.spread]), unit=""),
         Row(what="a piece beside its frames: file and models opened, processor time", value=costs.piece, unit="s"),
         Row(what="a process before its first piece, processor time", value=costs.start, unit="s"),
         Row(what="driver: to hand out a piece, processor time", value=_times(costs.submit, 1e3), unit="ms"),
@@ -49,7 +54,7 @@ def rows(costs: Costs) -> list[Row]:
             unit="ms",
         ),
         Row(
-            what="a result, for each minute of video at 30 fps",
+            what="a result, for each minute of video",
             value=_times(costs.result_bytes_per_minute, 1e-3),
             unit="kB",
         ),
