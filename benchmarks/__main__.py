@@ -1,4 +1,4 @@
-"""`python -m benchmarks [SUITE ...]`: all suites, or those that are named. See README.md for the contract."""
+"""`python -m benchmarks [SUITE [OPTION] ...]`: all suites, or those that are named. See README.md for the contract."""
 
 import importlib
 import os
@@ -8,18 +8,19 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as in every `bowam` process
 
 SUITES = (
     *("capture", "spotter", "motion", "network", "gpu", "worker", "latency", "page", "start"),
-    *("spotting", "seams", "memory"),
+    *("spotting", "seams", "scaling", "memory"),
 )
 
 
 def main() -> int:
-    names = sys.argv[1:] or SUITES
+    options = [word for word in sys.argv[1:] if word.startswith("--")]  # go to every suite that is named
+    names = [word for word in sys.argv[1:] if word not in options] or SUITES
     unknown = [name for name in names if name not in SUITES]
     if unknown:
         print(f"no suite {', '.join(unknown)}; there are {', '.join(SUITES)}", file=sys.stderr)
         return 2
     for name in names:
-        importlib.import_module(f"benchmarks.{name}").run()
+        importlib.import_module(f"benchmarks.{name}").run(*options)
     return 0
 
 
