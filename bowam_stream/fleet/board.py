@@ -12,7 +12,7 @@ import msgspec
 
 from bowam_stream.config import Config
 from bowam_stream.fleet.host import Orders, Report, name_of
-from bowam_stream.fleet.plan import Capture, Crew, Plan, Worker, events_at, frames_at, metrics_host
+from bowam_stream.fleet.plan import Capture, Crew, Plan, Worker, events_at, frames_at, metrics_at
 
 SCHEMA = "bowam.fleet/1"
 STATE_FILE, TARGETS_FILE = "fleet.json", "targets.json"
@@ -171,7 +171,7 @@ class Board:
             events=events,
             journal_endpoint=journal,
             journal=f"{Path(self._journals) / worker.name}.sqlite",
-            metrics=f"{metrics_host(self._config, report.address)}:{worker.metrics_port}",
+            metrics=metrics_at(worker, self._config, report.address),
         )
 
     def _camera(self, crew: Crew, capture: Capture, workers: Mapping[str, WorkerState]) -> CameraState:
@@ -185,7 +185,7 @@ class Board:
             node=report.node if report else None,
             events=worker.events,
             journal_endpoint=worker.journal_endpoint,
-            metrics=f"{metrics_host(self._config, report.address)}:{capture.metrics_port}" if report else None,
+            metrics=metrics_at(capture, self._config, report.address) if report else None,
         )
 
 

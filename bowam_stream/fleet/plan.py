@@ -145,5 +145,10 @@ def metrics_host(config: Config, address: str) -> str:
     return address if config.metrics.insecure else LOOPBACK
 
 
+def metrics_at(process: Capture | Worker, config: Config, address: str) -> str:
+    """host:port, as Prometheus takes it."""
+    return _tcp(metrics_host(config, address), process.metrics_port).removeprefix("tcp://")
+
+
 def _tcp(host: str, port: int) -> str:
     return str(Endpoint(scheme="tcp", host=host, port=port))

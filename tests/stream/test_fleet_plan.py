@@ -6,7 +6,7 @@ import pytest
 
 from bowam_stream.config import Config, EventSettings, MetricsSettings
 from bowam_stream.errors import ConfigError
-from bowam_stream.fleet.plan import LOOPBACK, events_at, frames_at, lacking, metrics_host, plan
+from bowam_stream.fleet.plan import LOOPBACK, events_at, frames_at, lacking, metrics_at, metrics_host, plan
 from bowam_stream.fleet.settings import CameraSettings, FleetSettings, WorkerSettings, load_fleet
 from bowam_stream.keys import KeySettings
 
@@ -223,3 +223,4 @@ def test_only_keys_or_an_explicit_word_open_a_socket_to_other_machines() -> None
     assert events_at(near.worker, insecure, "10.0.0.7")[0] == "tcp://10.0.0.7:29997"
     assert metrics_host(keyed, "10.0.0.7") == LOOPBACK
     assert metrics_host(insecure, "10.0.0.7") == "10.0.0.7"
+    assert metrics_at(near.worker, insecure, "fd00::7") == "[fd00::7]:29999"

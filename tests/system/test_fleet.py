@@ -5,7 +5,8 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import pytest
 from bowam_stream.events import subscribe
 from bowam_stream.fleet.board import FleetState, read_state
 from bowam_stream.messages import Event
-from tests.system.processes import BOWAM, alive, free_port, wait_for
+from bowam_stream.pipeline.auditing import Scrape
+from tests.system.processes import BOWAM, Run, alive, free_port, wait_for
 
 cluster_utils = pytest.importorskip("ray.cluster_utils", reason="Ray is not installed")
 
@@ -143,3 +145,36 @@ def test_a_node_that_dies_takes_no_camera_with_it_and_disturbs_no_other(
     written = [path for path in (*session.rglob("*"), *file.parent.iterdir(), log) if path.is_file()]
     assert len(written) > 10
     assert [path.name for path in written if PASSWORD.encode() in path.read_bytes()] == []
+
+
+def test_a_camera_apart_from_its_worker_is_found_with_keys_and_a_killed_fleet_leaves_nothing(
+    start: Callable, bowam: Run, tmp_path: Path
+) -> None:
+    """On one machine. Frames reach the worker; when the fleet itself is killed, its processes end by themselves."""
+    bowam("keygen", "--out", tmp_path / "keys")
+    first = free_port()
+    ports = range(first, first + 61)
+    (tmp_path / "fleet.toml").write_text(
+        f"ports = [{ports[0]}, {ports[-1]}]\n"
+        "[[cameras]]\nname = 'far'\nsource = 'test://pattern?frames=9000&size=160x120'\npin = 'elsewhere'\n"
+        "[[cameras]]\nname = 'near'\nsource = 'test://pattern?frames=9000&size=160x120'\n"
+        "[[workers]]\nname = 'both'\ncameras = ['far', 'near']\n"
+    )
+    fleet = start("fleet", tmp_path / "fleet.toml", "--keys", tmp_path / "keys")
+    targets = tmp_path / "fleet" / "targets.json"
+
+    def received() -> set[str]:
+        """The cameras of which the worker has frames, as Prometheus would learn it."""
+        found = {}
+        for one in json.loads(targets.read_text()) if targets.exists() else ():
+            if one["labels"]["job"] == "bowam-worker":
+                with contextlib.suppress(OSError):
+                    text = urllib.request.urlopen(f"http://{one['targets'][0]}/metrics", timeout=5).read().decode()
+                    found = Scrape(text).by_camera("bowam_frames_received_total")
+        return {camera for camera, count in found.items() if count > 0}
+
+    wait_for(lambda: received() == {"far", "near"})
+    processes = processes_of(ports)
+    assert processes.keys() == {"far", "near", "both"}
+    fleet.kill()
+    wait_for(lambda: not any(map(alive, processes.values())))
