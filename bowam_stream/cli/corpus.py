@@ -69,9 +69,9 @@ def run_corpus(spec: str, config: "Config", folder: Path, machines: Machines, se
                 write_manifest(folder, run.recordings)
                 run.watch()
             except KeyboardInterrupt:
-                done = sum(recording.done for recording in run.recordings)
+                finished = sum(recording.done for recording in run.recordings)
                 raise StreamError(
-                    f"interrupted; {done} of {len(run.recordings)} recordings are done, the same command goes on"
+                    f"interrupted; {finished} of {len(run.recordings)} recordings are done, the same command goes on"
                 ) from None
         rows = write_results(folder, run, listing, config, origin(typed(), utc_ns()))
     counts = {kind: sum(row.counts.get(kind, 0) for row in rows) for kind in ("micro", "macro", "blink")}
