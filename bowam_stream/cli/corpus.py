@@ -46,7 +46,7 @@ def run_corpus(spec: str, config: "Config", folder: Path, machines: Machines, se
 
     if config.source.loops != 1:
         raise ConfigError("--loops is for one recording; a corpus is played once")
-    listing = list_corpus(spec, images=config.source.rate_hz is not None)
+    listing = list_corpus(spec, images=config.source.rate_hz is not None, but=folder)
     _tell(listing)
     workers = machines.workers or len(os.sched_getaffinity(0))
     with (
@@ -69,9 +69,9 @@ def run_corpus(spec: str, config: "Config", folder: Path, machines: Machines, se
                 write_manifest(folder, run.recordings)
                 run.watch()
             except KeyboardInterrupt:
-                done = sum(recording.done for recording in run.recordings)
+                finished = sum(recording.done for recording in run.recordings)
                 raise StreamError(
-                    f"interrupted; {done} of {len(run.recordings)} recordings are done, the same command goes on"
+                    f"interrupted; {finished} of {len(run.recordings)} recordings are done, the same command goes on"
                 ) from None
         rows = write_results(folder, run, listing, config, origin(typed(), utc_ns()))
     counts = {kind: sum(row.counts.get(kind, 0) for row in rows) for kind in ("micro", "macro", "blink")}
@@ -121,6 +121,7 @@ class Progress:
         self._begun: Standing | None = None
         self._begun_s = time.monotonic()
         self._now: Standing | None = None
+        self._nodes = engine.nodes()
         self._ended = threading.Event()
         target = self._draw if sys.stderr.isatty() else self._lines
         self._thread = threading.Thread(target=target, name="progress", daemon=True)
@@ -129,13 +130,13 @@ class Progress:
         """Hear how far it is."""
         if self._begun is None or self._begun.stage != standing.stage:
             self._begun, self._begun_s = standing, time.monotonic()
-        self._now = standing
+        self._now, self._nodes = standing, self._engine.nodes()
 
     def text(self) -> str:
         """All that there is to say, in a line."""
         if self._now is None or self._begun is None:
             return "listing"
-        now, nodes = self._now, self._engine.nodes()
+        now, nodes = self._now, self._nodes
         failed = f", {now.failed} failed" if now.failed else ""
         where = f"{nodes} {'node' if nodes == 1 else 'nodes'}"
         if now.stage == "survey":

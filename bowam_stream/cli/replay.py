@@ -138,9 +138,9 @@ def replay(
     ) as result:
         summarise(result)
         if keep is not None:
-            from bowam_stream.cli.terminal import out
+            from bowam_stream.cli import terminal
 
-            out().print(f"look at it: bowam page {keep}", markup=False)
+            terminal.out().print(f"look at it: bowam page {keep}", markup=False)
 
 
 @contextlib.contextmanager

@@ -62,8 +62,11 @@ def is_corpus(spec: str) -> bool:
     return not any(map(_is_numbered, names)) and any(os.path.isdir(os.path.join(spec, name)) for name in names)
 
 
-def list_corpus(spec: str, *, images: bool = False) -> Listing:
-    """The recordings of a corpus. `images`: the frame rate of folders of numbered images is given.
+def list_corpus(spec: str, *, images: bool = False, but: Path | None = None) -> Listing:
+    """The recordings of a corpus.
+
+    `images`: the frame rate of folders of numbered images is given; `but`: a folder that is not looked into, since what
+    is found is written there.
 
     Raises SourceError where there is none, or where a manifest is malformed.
     """
@@ -73,19 +76,19 @@ def list_corpus(spec: str, *, images: bool = False) -> Listing:
     elif is_address(spec):
         listing = _address(spec)
     else:
-        listing = _folder(Path(spec), images)
+        listing = _folder(Path(spec), images, but)
     if not listing.entries:
         there = f" ({'; '.join(listing.left_out)})" if listing.left_out else ""
         raise SourceError(f"{shown(spec)}: there is no video in it{there}")
     return listing
 
 
-def _folder(folder: Path, images: bool) -> Listing:
+def _folder(folder: Path, images: bool, but: Path | None) -> Listing:
     root = Path(os.path.abspath(folder))
     names: list[str] = []
     others: Counter[str] = Counter()
     without_rate = 0
-    for here, files in _walk(root):
+    for here, files in _walk(root, but):
         videos = [name for name in files if _is_video(name)]
         rest = [name for name in files if not _is_video(name)]
         if not videos and here != root and any(map(_is_numbered, rest)):
@@ -105,21 +108,25 @@ def _folder(folder: Path, images: bool) -> Listing:
     )
 
 
-def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
+def _walk(root: Path, but: Path | None) -> Iterator[tuple[Path, list[str]]]:
     """Every folder and its files, hidden ones left out; links are followed, once."""
-    seen: set[tuple[int, int]] = set()
+    seen = {_place(but)} if but is not None and but.is_dir() else set()
 
     def fail(error: OSError) -> None:
         raise SourceError(f"{printable(str(error.filename))}: can't be read ({error.strerror})")
 
     for here, folders, files in os.walk(root, followlinks=True, onerror=fail):
-        there = os.stat(here)
-        if (there.st_dev, there.st_ino) in seen:
+        if (place := _place(here)) in seen:
             folders.clear()
             continue
-        seen.add((there.st_dev, there.st_ino))
+        seen.add(place)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield Path(here), sorted(name for name in files if not name.startswith("."))
+
+
+def _place(folder: str | Path) -> tuple[int, int]:
+    found = os.stat(folder)
+    return found.st_dev, found.st_ino
 
 
 def _address(address: str) -> Listing:

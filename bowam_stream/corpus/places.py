@@ -58,7 +58,7 @@ def file_system(address: str) -> tuple[Any, str]:
     import fsspec
 
     try:
-        return fsspec.core.url_to_fs(address)  # type: ignore[no-any-return]
+        return fsspec.core.url_to_fs(address)
     except ImportError as error:
         raise SourceError(
             f"{shown(address)}: {address.partition('://')[0]} needs another package: {' '.join(str(error).split())}"

@@ -100,6 +100,7 @@ def write_corpus_report(
         page_rows=PAGE_ROWS,
         hello={"consent": _consent(done)},
         books=[],
+        personal="Names of recordings may tell who is in them: keep and share this file as personal data.",
         model=models[0] if len(models) == 1 else None,
         settings=origin.flat(settings),
         versions=origin.versions(),

@@ -31,6 +31,7 @@ def test_a_folder_is_all_its_videos_in_order_and_says_what_else_is_there(tmp_pat
     assert [entry.camera for entry in listing.entries] == ["a-z", "a-b", "b"]
     assert [Path(entry.path).read_text() for entry in listing.entries] == ["a/z.mov", "a-b.avi", "b.MP4"]
     assert listing.left_out == ("2 files that are no video by name: 1 .txt, 1 without an ending",)
+    assert [entry.camera for entry in list_corpus(str(tmp_path), but=tmp_path / "a").entries] == ["a-b", "b"]
 
 
 def test_folders_of_numbered_images_are_recordings_if_their_rate_is_given(tmp_path: Path) -> None:

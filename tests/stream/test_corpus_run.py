@@ -21,7 +21,7 @@ from bowam_stream.config import Config
 from bowam_stream.corpus import pieces
 from bowam_stream.corpus.listing import Listing, list_corpus
 from bowam_stream.corpus.results import write_manifest, write_results
-from bowam_stream.corpus.run import Run, Standing
+from bowam_stream.corpus.run import Run, Standing, _reason
 from bowam_stream.corpus.shelf import PIECES, held
 from bowam_stream.errors import ConfigError, SourceError
 from bowam_stream.events import Journal
@@ -446,3 +446,17 @@ def test_the_journal_of_ten_thousand_cameras_leaves_no_lock_files(tmp_path: Path
     assert not list((tmp_path / "out").rglob("*claim*"))
     with sqlite3.connect(tmp_path / "out" / "journal.db") as database:
         assert database.execute("SELECT count(*) FROM sessions").fetchone() == (30,)
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        ("its process died 3 times, lastly by signal SIGKILL", "its process died 3 times, lastly by signal SIGKILL"),
+        ("Traceback (most recent call last):\n  File\nbowam_model.errors.ModelError: no: way\n", "no: way"),
+        ("Traceback (most recent call last):\n  File\nKeyError: 'x'\n", "KeyError: 'x'"),
+        ("", "no reason was given"),
+    ],
+)
+def test_a_failure_is_one_line(failure: str, reason: str) -> None:
+    """What our own errors say, without their names."""
+    assert _reason(failure) == reason

@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 STORE_BYTES = 80 * 2**20
+PATIENCE_S = 250.0
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def undisturbed(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes
     out = tmp_path_factory.mktemp("local") / "out"
     command = list(map(str, [*BOWAM, "replay", videos, "--out", out, "--workers", 2]))
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as first:
-        wait_for(lambda: first.poll() is not None or pieces(out, "watch", "events"))
+        wait_for(lambda: first.poll() is not None or pieces(out, "watch", "events"), PATIENCE_S)
         first.send_signal(signal.SIGINT)
         _, errors = first.communicate(timeout=60)
     assert first.returncode == 1
@@ -111,17 +112,17 @@ def test_ray_gives_the_same_bytes_whatever_dies_on_the_way(
     command = ("replay", videos, "--out", out, "--engine", "ray", "--address", cluster.address)
     nodes = cluster.worker_nodes
     first = start(*command)
-    wait_for(lambda: first.poll() is not None or len(pieces(out, "survey")) == 3)
-    workers = wait_for(lambda: [pid for node in nodes for pid in at_work(node)])
+    wait_for(lambda: first.poll() is not None or len(pieces(out, "survey")) == 3, PATIENCE_S)
+    workers = wait_for(lambda: [pid for node in nodes for pid in at_work(node)], PATIENCE_S)
     os.kill(workers[0], signal.SIGKILL)  # type: ignore[index]
-    wait_for(lambda: first.poll() is not None or pieces(out, "watch", "events"))
+    wait_for(lambda: first.poll() is not None or pieces(out, "watch", "events"), PATIENCE_S)
     assert first.poll() is None, first.communicate()
     first.kill()
     first.wait()
     assert not (out / "events.jsonl").exists()
     kept = {path: path.stat().st_mtime_ns for path in pieces(out, "survey", "events")}
     second = start(*command)
-    (dying,) = wait_for(lambda: second.poll() is not None or [node for node in nodes if at_work(node)][:1])  # type: ignore[misc]
+    (dying,) = wait_for(lambda: second.poll() is not None or [node for node in nodes if at_work(node)][:1], PATIENCE_S)  # type: ignore[misc]
     cluster.remove_node(dying, allow_graceful=False)
     _, errors = second.communicate(timeout=200)
     assert second.returncode == 0, errors
