@@ -46,7 +46,7 @@ def sessions(random: random.Random) -> float:
     return random.uniform(300.0, 1800.0)
 
 
-SHAPES: dict[str, Callable[[random.Random], float]] = {"clips": clips, "mixed": mixed, "interviews": interviews}
+SHAPES: dict[str, Callable[[random.Random], float]] = {"mixed": mixed, "interviews": interviews, "clips": clips}
 
 
 def lengths(shape: str, hours: float, seed: int = 0) -> list[float]:

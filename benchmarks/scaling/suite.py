@@ -83,10 +83,12 @@ def run() -> None:
     for row in rows(measured):
         print(f"  {row.what:<70} {row.value!s:>28} {row.unit}")
     started = time.perf_counter()
-    table = simulations(measured)
-    print(f"\nscaling: {HOURS:,.0f} hours, simulated ({len(table)} runs in {time.perf_counter() - started:.0f} s)")
-    for one in table:
-        print(line(one))
+    print(f"\nscaling: {HOURS:,.0f} hours, simulated", flush=True)
+    table = []
+    for one in simulations(measured):
+        table.append(one)
+        print(line(one), flush=True)
+    print(f"  {len(table)} runs in {time.perf_counter() - started:.0f} s")
     limits: dict[str, Any] = {}
     for shape in SHAPES:
         stop = stops(table, shape)
