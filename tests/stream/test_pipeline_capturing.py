@@ -84,7 +84,7 @@ def _slow_models(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [clock.NS_PER_SECOND]
 
     class Aligner:
-        def __init__(self, settings: object) -> None:
+        def __init__(self, settings: object, *, live: bool) -> None:
             now[0] += LOADING_NS
 
         def find(self, image: np.ndarray, t_ns: int) -> Found:
