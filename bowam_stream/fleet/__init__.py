@@ -2,6 +2,7 @@
 
 settings    FLEET.toml
 plan        crews, and their ports
+orders      what a crew shall run, as command lines
 host        a crew on its node
 board       what is known of all: fleet.json, targets.json
 running     the loop of it all, on this machine

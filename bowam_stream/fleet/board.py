@@ -11,7 +11,8 @@ from typing import Any, Literal
 import msgspec
 
 from bowam_stream.config import Config
-from bowam_stream.fleet.host import Orders, Report, name_of
+from bowam_stream.fleet.host import Report
+from bowam_stream.fleet.orders import Orders, name_of
 from bowam_stream.fleet.plan import Capture, Crew, Plan, Worker, events_at, frames_at, metrics_at
 
 SCHEMA = "bowam.fleet/1"

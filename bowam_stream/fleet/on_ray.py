@@ -13,7 +13,8 @@ from bowam_model.work.on_ray import Ray
 from bowam_stream.addresses import redact
 from bowam_stream.errors import one_line
 from bowam_stream.fleet.board import Answer
-from bowam_stream.fleet.host import Host, Orders, node_name
+from bowam_stream.fleet.host import Host, node_name
+from bowam_stream.fleet.orders import Orders
 from bowam_stream.fleet.plan import Crew, lacking
 
 SILENT_S = 10.0  # a node that has not answered for so long may be dead: Ray needs longer to be sure of it

@@ -94,7 +94,7 @@ def plan(settings: FleetSettings) -> Plan:
 
 
 def _shared_out(settings: FleetSettings) -> list[WorkerSettings]:
-    """Workers for the cameras that none names: so many for each in the order of the file, one pin at a time."""
+    """Workers for the cameras that none names: so many for each in the order of the file, and no two pins in one."""
     named = {name for worker in settings.workers for name in worker.cameras}
     by_pin: dict[str | None, list[str]] = {}
     for camera in settings.cameras:
@@ -102,6 +102,8 @@ def _shared_out(settings: FleetSettings) -> list[WorkerSettings]:
             by_pin.setdefault(camera.pin, []).append(camera.name)
     size = settings.cameras_per_worker
     shards = [names[k : k + size] for names in by_pin.values() for k in range(0, len(names), size)]
+    place = {camera.name: index for index, camera in enumerate(settings.cameras)}
+    shards.sort(key=lambda shard: place[shard[0]])  # so that a camera at the end renames nobody
     taken = {worker.name for worker in settings.workers}
     names = (name for name in map("worker-{}".format, range(1, len(shards) + len(taken) + 1)) if name not in taken)
     return [WorkerSettings(name=name, cameras=tuple(shard)) for name, shard in zip(names, shards, strict=False)]

@@ -7,7 +7,8 @@ from typing import Protocol
 
 from bowam_stream.config import Config
 from bowam_stream.fleet.board import Answer, Board
-from bowam_stream.fleet.host import Host, Orders
+from bowam_stream.fleet.host import Host
+from bowam_stream.fleet.orders import Orders
 from bowam_stream.fleet.plan import Crew, Plan
 from bowam_stream.pipeline.stop import StopFlag
 

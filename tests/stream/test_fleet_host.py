@@ -15,7 +15,8 @@ import pytest
 from bowam_stream.config import Config, MetricsSettings
 from bowam_stream.errors import ProcessFailed
 from bowam_stream.fleet.board import SCHEMA, Answer, Board, read_state
-from bowam_stream.fleet.host import ASK_EVERY_S, Condition, Host, Orders, Report, ask, may_end
+from bowam_stream.fleet.host import ASK_EVERY_S, Condition, Host, Report, ask
+from bowam_stream.fleet.orders import Orders, may_end
 from bowam_stream.fleet.plan import Crew, Plan, plan
 from bowam_stream.fleet.running import Here, run_fleet
 from bowam_stream.fleet.settings import CameraSettings, FleetSettings, WorkerSettings

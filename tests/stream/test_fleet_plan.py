@@ -120,14 +120,14 @@ def test_cameras_that_nobody_names_are_shared_out_in_order() -> None:
     assert {crew.name: tuple(one.camera.name for one in crew.captures) for crew in crews} == {
         "worker-2": ("c",),
         "worker-1": ("a", "b"),
-        "worker-3": ("d", "e"),
-        "worker-4": ("f",),
-        "worker-5": ("p",),
+        "worker-3": ("p",),
+        "worker-4": ("d", "e"),
+        "worker-5": ("f",),
     }
     assert [crew.worker.cameras for crew in crews if crew.worker] == [
         tuple(one.camera.name for one in crew.captures) for crew in crews
     ]
-    assert {crew.name: "gate" in crew.needs for crew in crews}["worker-5"]
+    assert {crew.name: "gate" in crew.needs for crew in crews}["worker-3"]
 
 
 def test_every_camera_has_one_worker_and_every_process_ports_of_its_own() -> None:
@@ -153,10 +153,11 @@ def test_every_camera_has_one_worker_and_every_process_ports_of_its_own() -> Non
 
 
 def test_a_camera_at_the_end_of_the_file_moves_nobody() -> None:
-    """Every process that was there keeps its ports."""
-    few = plan(FleetSettings(cameras=cameras("a", "b"), cameras_per_worker=1)).crews
-    more = plan(FleetSettings(cameras=cameras("a", "b", "c"), cameras_per_worker=1)).crews
-    assert more[:2] == few
+    """Every process that was there keeps its name and its ports, also where several have pins."""
+    first = (*cameras("a", "b"), *cameras("p", pin="p"))
+    few = plan(FleetSettings(cameras=first, cameras_per_worker=1)).crews
+    more = plan(FleetSettings(cameras=(*first, *cameras("c")), cameras_per_worker=1)).crews
+    assert more[:3] == few
 
 
 def test_a_worker_lives_where_its_cameras_are_pinned_or_they_live_apart() -> None:
