@@ -19,7 +19,7 @@ import msgspec
 from bowam_stream.capture.images import SUFFIXES as IMAGES
 from bowam_stream.capture.source import printable
 from bowam_stream.corpus.names import LEGAL, MOST, camera_names
-from bowam_stream.corpus.places import VIDEOS, explained, file_system, is_address, shown
+from bowam_stream.corpus.places import VIDEOS, Stamp, explained, file_system, is_address, shown, stamp_of
 from bowam_stream.errors import SourceError
 
 MANIFESTS = frozenset({".csv", ".jsonl"})
@@ -36,6 +36,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     camera: str
     rate_hz: float | None = None  # where the manifest gives them, they come before those of the settings
     consent: bool | None = None
+    stamp: Stamp | None = None  # where listing has told it: asking for thousands, one by one, takes long
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,9 +133,10 @@ def _place(folder: str | Path) -> tuple[int, int]:
 def _address(address: str) -> Listing:
     files, inner = file_system(address)
     with explained(address):
-        found = files.find(inner)
+        found = files.find(inner, detail=True)
     root = inner.rstrip("/")
     paths: dict[str, str] = {}
+    stamps: list[Stamp] = []
     others: Counter[str] = Counter()
     for path in sorted(found, key=lambda path: PurePosixPath(path).parts):
         name = path.removeprefix(root).lstrip("/") or PurePosixPath(path).name
@@ -142,9 +144,13 @@ def _address(address: str) -> Listing:
             continue
         if _is_video(name):
             paths[name] = files.unstrip_protocol(path)
+            stamps.append(stamp_of(found[path]))
         else:
             others.update([PurePosixPath(name).suffix.lower() or "without an ending"])
-    return Listing(title=shown(address), entries=_entries(paths), left_out=(*_left_out(others),))
+    entries = [
+        msgspec.structs.replace(entry, stamp=stamp) for entry, stamp in zip(_entries(paths), stamps, strict=True)
+    ]
+    return Listing(title=shown(address), entries=tuple(entries), left_out=(*_left_out(others),))
 
 
 def _manifest(spec: str) -> Listing:

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,15 +85,19 @@ def stamp(path: str) -> Stamp:
     with explained(path):
         if is_address(path):
             files, inner = file_system(path)
-            info = files.info(inner)
-            changed = next((str(info[key]) for key in _CHANGES if info.get(key)), "")
-            return Stamp(size=int(info.get("size") or 0), changed=changed)
+            return stamp_of(files.info(inner))
         if not os.path.isdir(path):
             found = os.stat(path)
             return Stamp(size=found.st_size, changed=str(found.st_mtime_ns))
         images = [entry.stat() for entry in os.scandir(path) if Path(entry.name).suffix.lower() in IMAGES]
         latest = max((image.st_mtime_ns for image in images), default=0)
         return Stamp(size=sum(image.st_size for image in images), changed=f"{len(images)} {latest}")
+
+
+def stamp_of(info: Mapping[str, Any]) -> Stamp:
+    """The stamp in what a file system tells of a file."""
+    changed = next((str(info[key]) for key in _CHANGES if info.get(key)), "")
+    return Stamp(size=int(info.get("size") or 0), changed=changed)
 
 
 @contextlib.contextmanager

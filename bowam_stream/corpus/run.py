@@ -60,6 +60,7 @@ class Recording(msgspec.Struct, kw_only=True):
     surveyed: Surveyed | None = None
     spans: list[Span] = []  # its parts, in order
     missing: set[Span] = set()  # those that are not watched yet
+    watched: set[Span] = set()  # those that were ever parts, also before they came apart
     done: bool = False
     failure: Failure | None = None
 
@@ -123,7 +124,7 @@ class Run:
         waiting: dict[str, Recording] = {}
         for recording in self.recordings:
             try:
-                recording.stamp = stamp(recording.entry.path)
+                recording.stamp = recording.entry.stamp or stamp(recording.entry.path)
             except SourceError as error:
                 recording.failure = Failure(stage="list", reason=str(error))
                 continue
@@ -146,7 +147,7 @@ class Run:
 
     def watch(self) -> None:
         """Watch and recognise whatever is not done."""
-        pieces: list[tuple[float, Piece]] = []
+        left: list[Recording] = []
         for recording in self.recordings:
             if recording.surveyed is None:
                 continue
@@ -157,12 +158,8 @@ class Run:
             recording.missing = {
                 span for span in recording.spans if self._shelf.get(self._watch_name(recording, span)) is None
             }
-            lengths = {span: recording.length_of(span) for span in recording.missing}
-            pieces += [
-                (lengths[span], self._watch_piece(recording, span)) for span in recording.spans if span in lengths
-            ]
-            if not recording.missing:
-                pieces.append((0.0, self._recognise_piece(recording)))
+            recording.watched = set(recording.spans)
+            left.append(recording)
         self._tell("watch", now=True)
         by_key = {recording.entry.camera: recording for recording in self.recordings}
 
@@ -177,10 +174,11 @@ class Run:
             self._tell("watch")
             return following
 
+        # Long parts first, so that none is begun when all others are done; but a recording's follow each other.
+        left.sort(key=lambda one: -max(map(one.length_of, one.missing), default=0.0))
+        pieces = [piece for recording in left for piece in self._next(recording)]
         if pieces:
-            # Long parts first, so that none is begun when all others are done.
-            ordered = [piece for _, piece in sorted(pieces, key=lambda pair: -pair[0])]
-            self._engine.run(ordered, shared=self._shared, on_done=on_done, keep=False)
+            self._engine.run(pieces, shared=self._shared, on_done=on_done, keep=False)
 
     def finding(self, recording: Recording) -> Finding | None:
         """What came of a recording, from the shelf."""
@@ -205,7 +203,7 @@ class Run:
             return self._watch_on(recording, apart)
         self._shelf.put(self._finding_name(recording), outcome.value)
         recording.done = True
-        for span in recording.spans:
+        for span in recording.watched:
             self._shelf.drop(self._watch_name(recording, span))
         return []
 
@@ -217,6 +215,11 @@ class Run:
             recording.spans[first : first + 2] = [span]
             if self._shelf.get(self._watch_name(recording, span)) is None:
                 recording.missing.add(span)
+        recording.watched.update(recording.spans)
+        return self._next(recording)
+
+    def _next(self, recording: Recording) -> list[Piece]:
+        """What is to be done for a recording: what is missing, or recognition."""
         if not recording.missing:
             return [self._recognise_piece(recording)]
         return [self._watch_piece(recording, span) for span in recording.spans if span in recording.missing]

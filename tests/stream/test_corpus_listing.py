@@ -5,7 +5,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bowam_stream.cli.options import CAMERA
@@ -132,6 +132,7 @@ def test_a_name_depends_on_the_path_alone_unless_it_collides() -> None:
     assert camera_names(["a.mp4"], VIDEOS, taken=["a"])[0].startswith("a-")
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(min_size=1, max_size=90), unique=True, max_size=8), st.lists(st.text("ab-_", min_size=1)))
 def test_every_name_is_legal_and_no_two_are_the_same(paths: list[str], taken: list[str]) -> None:
     names = camera_names(paths, VIDEOS, taken)

@@ -361,6 +361,17 @@ def test_a_recording_that_changes_while_it_is_watched_is_a_failure_and_surveyed_
     assert len(events_of(out)) == 6
 
 
+def test_a_recording_is_finished_before_the_next_is_begun(tmp_path: Path) -> None:
+    """So that what waits on disk stays small; the longest ones first."""
+    _, engine = go(corpus(tmp_path / "videos", a="-m---", b=LONG, c=LONG), tmp_path / "out")
+    assert [key for key in engine.did if "watch" not in key and "survey" not in key] == [
+        "recognise b 4",
+        "recognise c 4",
+        "recognise a 1",
+    ]
+    assert engine.did.index("recognise b 4") < engine.did.index("watch c 0:30")
+
+
 @pytest.mark.parametrize("kind", ["survey", "watch", "events"])
 def test_a_damaged_piece_is_done_again(tmp_path: Path, kind: str) -> None:
     videos, out = corpus(tmp_path / "videos", a="-m---", b=LONG), tmp_path / "out"
@@ -379,7 +390,7 @@ def test_a_damaged_piece_is_done_again(tmp_path: Path, kind: str) -> None:
 
 def test_crops_are_kept_no_longer_than_needed(tmp_path: Path) -> None:
     """Once a recording is recognised, its parts go."""
-    go(corpus(tmp_path / "videos", a=LONG, b="m--"), tmp_path / "out")
+    go(corpus(tmp_path / "videos", a=THRICE, b="m--"), tmp_path / "out")
     assert sorted(path.name.partition("-")[0] for path in (tmp_path / "out" / PIECES).iterdir()) == [
         *["events"] * 2,
         *["survey"] * 2,
@@ -419,6 +430,7 @@ def test_recordings_elsewhere_are_fetched_by_whoever_needs_them(tmp_path: Path) 
     assert (tmp_path / "there" / "events.jsonl").read_bytes() == (tmp_path / "out" / "events.jsonl").read_bytes()
     line = json.loads((tmp_path / "there" / "manifest.jsonl").read_text().splitlines()[0])
     assert line["path"] == "memory:///fetch/a.mp4"
+    assert line["size"] == len(LONG)
 
 
 def test_machines_with_other_weights_take_no_part(tmp_path: Path) -> None:
