@@ -1,4 +1,4 @@
-"""`python -m benchmarks [SUITE ... | scaling --overhead]`: all suites, or those named. See README.md for the contract."""
+"""`python -m benchmarks [SUITE ...]`: all suites, or those that are named. See README.md for the contract."""
 
 import importlib
 import os

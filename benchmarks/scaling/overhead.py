@@ -85,6 +85,11 @@ def run() -> None:
                 starts.append(time.perf_counter() - started)
                 ray.append(run_once(engine, video))
             print(f"  {number}: local {local[-1]}, Ray {ray[-1]}", file=sys.stderr, flush=True)
+    tell(local, ray, starts, load)
+
+
+def tell(local: list[Side], ray: list[Side], starts: list[float], load: float) -> None:
+    """Ratios of runs that followed each other."""
     both = (*local, *ray)
     rows = [
         Row(
@@ -127,7 +132,7 @@ def run() -> None:
         "scaling_overhead",
         rows,
         f"{PIECES} pieces of {RATE_HZ * CLIP_S * LOOPS:.0f} frames at {RATE_HZ:.0f} fps, {CORES} at a time on "
-        f"{os.cpu_count()} cores, {REPETITIONS} runs each in turn, Ray's processes at nice 0 "
+        f"{os.cpu_count()} cores, {len(ray)} runs each in turn, Ray's processes at nice 0 "
         f"(it gives them 15); load average {load:.1f} "
         "at the beginning: others worked on this machine",
     )
