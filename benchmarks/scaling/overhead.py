@@ -125,7 +125,10 @@ def tell(local: list[Side], ray: list[Side], starts: list[float], load: float) -
             unit="s",
             target=">= 60",
         ),
-        Row(what="start of a cluster on this machine, not counted above", value=Spread.of(starts), unit="s"),
+        *(
+            Row(what="start of a cluster on this machine, not counted above", value=Spread.of(starts), unit="s")
+            for _ in starts[:1]
+        ),
         Row(what="load average of the machine after each run", value=Spread.of([one.load for one in both]), unit=""),
     ]
     report(
