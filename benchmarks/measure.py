@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 RESULTS = Path(__file__).with_name("results")
-PACKAGES = ("torch", "numpy", "opencv-contrib-python", "mediapipe", "openvino", "pyzmq", "av")
+PACKAGES = ("torch", "numpy", "opencv-contrib-python", "mediapipe", "openvino", "pyzmq", "av", "ray")
 
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):

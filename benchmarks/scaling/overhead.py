@@ -85,6 +85,11 @@ def run() -> None:
                 starts.append(time.perf_counter() - started)
                 ray.append(run_once(engine, video))
             print(f"  {number}: local {local[-1]}, Ray {ray[-1]}", file=sys.stderr, flush=True)
+    tell(local, ray, starts, load)
+
+
+def tell(local: list[Side], ray: list[Side], starts: list[float], load: float) -> None:
+    """Ratios of runs that followed each other."""
     both = (*local, *ray)
     rows = [
         Row(
@@ -120,14 +125,17 @@ def run() -> None:
             unit="s",
             target=">= 60",
         ),
-        Row(what="start of a cluster on this machine, not counted above", value=Spread.of(starts), unit="s"),
+        *(
+            Row(what="start of a cluster on this machine, not counted above", value=Spread.of(starts), unit="s")
+            for _ in starts[:1]
+        ),
         Row(what="load average of the machine after each run", value=Spread.of([one.load for one in both]), unit=""),
     ]
     report(
         "scaling_overhead",
         rows,
         f"{PIECES} pieces of {RATE_HZ * CLIP_S * LOOPS:.0f} frames at {RATE_HZ:.0f} fps, {CORES} at a time on "
-        f"{os.cpu_count()} cores, {REPETITIONS} runs each in turn, Ray's processes at nice 0 "
+        f"{os.cpu_count()} cores, {len(ray)} runs each in turn, Ray's processes at nice 0 "
         f"(it gives them 15); load average {load:.1f} "
         "at the beginning: others worked on this machine",
     )

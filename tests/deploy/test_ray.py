@@ -1,13 +1,14 @@
 """The manifests for KubeRay: what is Kubernetes' fits its schemas, what is KubeRay's has fields that it documents."""
 
 import re
+import shlex
 import tomllib
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.deploy.commands import DEPLOY, ROOT
+from tests.deploy.commands import DEPLOY, ROOT, parse
 
 VERSION = "1.37"
 CLUSTER: list[dict[str, Any]] = list(yaml.safe_load_all((DEPLOY / "ray" / "cluster.yaml").read_text()))
@@ -134,3 +135,14 @@ def test_whoever_reaches_the_cluster_needs_a_token_and_is_of_it() -> None:
     assert operator["ports"] == [{"port": 8265}]
     assert JOB["spec"]["clusterSelector"] == own["matchLabels"]
     assert all(one["metadata"]["namespace"] == "bowam-ray" for one in (*CLUSTER[1:], JOB))
+
+
+def test_the_job_is_a_command_that_is_understood() -> None:
+    """On the cluster that it finds itself on; what it reads and writes is what the head mounts."""
+    program, *words = shlex.split(JOB["spec"]["entrypoint"])
+    assert program == "bowam"
+    parameters = parse(words)
+    assert (words[0], parameters["engine"], parameters["address"]) == ("replay", "ray", "auto")
+    mounts = {mount["mountPath"] for mount in container(GROUPS["head"])["volumeMounts"]}
+    assert str(parameters["video"]) in mounts
+    assert str(parameters["out"]).rpartition("/")[0] in mounts
