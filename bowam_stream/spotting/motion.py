@@ -31,9 +31,7 @@ _ROBUST_PX = 0.25  # a cell that disagrees with the head by this much counts hal
 _ROBUST_STEPS = 2
 _NOTHING = 1e-20  # of texture or of a window: an even picture, or a face beyond its crop, is at rest
 _FAR_PX = 2.0  # crop px: one solve is trusted up to here
-_KEY_MS = 400.0  # a key picture older than this is renewed where nothing has moved since,
-_NEAR_PX = 0.3  # by so much,
-_OLDEST_KEY_MS = 1_000.0  # or else when it is so old: brief movements are measured against one key
+_KEY_MS = 400.0  # a key picture that is so old is renewed
 
 _EXACT = 2.0**20  # steps per px: such numbers add up without rounding errors, wherever they are counted from
 
@@ -165,9 +163,9 @@ class Follower:
             return self._regions, picture, None
         moved, turned = measure(self._key, picture, self._where)
         regions = self._regions + np.round(moved * _EXACT) / _EXACT
-        away = max(float(np.abs(moved).max()), float(np.abs(turned).max()))
-        anew, age_ms = leg(t_ns) != leg(self._key_ns), (t_ns - self._key_ns) / NS_PER_MS
-        if anew or away > _FAR_PX or age_ms >= (_KEY_MS if away < _NEAR_PX else _OLDEST_KEY_MS):
+        far = max(float(np.abs(moved).max()), float(np.abs(turned).max())) > _FAR_PX
+        anew = leg(t_ns) != leg(self._key_ns)
+        if far or anew or t_ns - self._key_ns >= _KEY_MS * NS_PER_MS:
             self._key, self._where, self._key_ns = picture, Windows.on(landmarks), t_ns
             self._regions = np.zeros_like(regions) if anew else regions
         return (self._regions, picture, regions) if anew else (regions, picture, None)
