@@ -37,6 +37,7 @@ def run_corpus(spec: str, config: "Config", folder: Path, machines: Machines, se
     from bowam_stream.cli.pictures import typed
     from bowam_stream.cli.terminal import err, out
     from bowam_stream.clock import utc_ns
+    from bowam_stream.config import replaced
     from bowam_stream.corpus.listing import list_corpus
     from bowam_stream.corpus.results import write_manifest, write_results
     from bowam_stream.corpus.run import Run
@@ -46,6 +47,8 @@ def run_corpus(spec: str, config: "Config", folder: Path, machines: Machines, se
 
     if config.source.loops != 1:
         raise ConfigError("--loops is for one recording; a corpus is played once")
+    if config.model.weights is not None:  # other processes may stand elsewhere
+        config = replaced(config, "model", weights=Path(config.model.weights).absolute())
     listing = list_corpus(spec, images=config.source.rate_hz is not None, but=folder)
     _tell(listing)
     workers = machines.workers or len(os.sched_getaffinity(0))

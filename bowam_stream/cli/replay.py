@@ -1,6 +1,7 @@
 """`bowam replay`: a recording through the real processes, to events, report and overlay."""
 
 import contextlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,6 +73,7 @@ def replay(
 
     Given a corpus and --out, those of many, on this machine or on a Ray cluster.
     """
+    from bowam_stream.cli import terminal
     from bowam_stream.cli.outputs import Outputs
     from bowam_stream.config import at_false_alarms, load_config, replaced
     from bowam_stream.corpus.listing import is_corpus
@@ -117,10 +119,6 @@ def replay(
     }
     if given := [name for name, value in many.items() if value]:
         raise ConfigError(f"{given[0]} is for a corpus, and {shown(video)} is one recording; see --keep and --events")
-    if Path(video).is_dir():
-        from bowam_stream.cli.terminal import err
-
-        err().print(f"{shown(video)}: one recording, a folder of numbered images", markup=False)
     with run(
         video,
         settings,
@@ -136,10 +134,10 @@ def replay(
             others=(Path(video), journal, weights, config),
         ),
     ) as result:
+        if os.path.isdir(video):
+            terminal.err().print(f"{shown(video)}: one recording, a folder of numbered images", markup=False)
         summarise(result)
         if keep is not None:
-            from bowam_stream.cli import terminal
-
             terminal.out().print(f"look at it: bowam page {keep}", markup=False)
 
 

@@ -74,14 +74,13 @@ def test_each_recording_has_the_events_of_a_replay_of_its_own(
 
 @pytest.fixture
 def cluster() -> Iterator[Any]:
-    """A head that does nothing itself, and two nodes of one CPU."""
+    """A head and another node, of one CPU each."""
     cluster_utils = pytest.importorskip("ray.cluster_utils", reason="Ray is not installed")
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = str(ROOT)
-    head = {"num_cpus": 0, "object_store_memory": STORE_BYTES, "include_dashboard": False}
+    head = {"num_cpus": 1, "object_store_memory": STORE_BYTES, "include_dashboard": False}
     cluster = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
-    for _ in range(2):
-        cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
+    cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
     yield cluster
     cluster.shutdown()
     if before is None:
@@ -110,7 +109,8 @@ def test_ray_gives_the_same_bytes_whatever_dies_on_the_way(
     """A process of a node, then the driver, then a node; whoever starts again does not begin anew."""
     out = tmp_path / "out"
     command = ("replay", videos, "--out", out, "--engine", "ray", "--address", cluster.address)
-    nodes = cluster.worker_nodes
+    (other,) = cluster.worker_nodes
+    nodes = (cluster.head_node, other)
     first = start(*command)
     wait_for(lambda: first.poll() is not None or len(pieces(out, "survey")) == 3, PATIENCE_S)
     workers = wait_for(lambda: [pid for node in nodes for pid in at_work(node)], PATIENCE_S)
@@ -122,8 +122,9 @@ def test_ray_gives_the_same_bytes_whatever_dies_on_the_way(
     assert not (out / "events.jsonl").exists()
     kept = {path: path.stat().st_mtime_ns for path in pieces(out, "survey", "events")}
     second = start(*command)
-    (dying,) = wait_for(lambda: second.poll() is not None or [node for node in nodes if at_work(node)][:1], PATIENCE_S)  # type: ignore[misc]
-    cluster.remove_node(dying, allow_graceful=False)
+    wait_for(lambda: second.poll() is not None or at_work(other), PATIENCE_S)
+    assert second.poll() is None, second.communicate()
+    cluster.remove_node(other, allow_graceful=False)
     _, errors = second.communicate(timeout=PATIENCE_S)
     assert second.returncode == 0, errors
     assert (out / "events.jsonl").read_bytes() == undisturbed
