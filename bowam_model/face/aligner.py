@@ -114,7 +114,8 @@ class FaceAligner:
 
         rgb = to_rgb(image)
         if anew and self._searches and self._following and len(self._finder.find(rgb)) >= len(self._present):
-            self._forget_shape()  # Face Mesh never comes to agree with one that began elsewhere, by .05 px
+            self._begin_anew(t_ns)
+            fast = False
         followed = self._following
         seen = self._see(image, rgb)
         known = self._recognise(seen, change)
@@ -178,6 +179,18 @@ class FaceAligner:
             return face
         track.carrier = track.carrier or Carrier()
         return replace(face, transform=track.carrier.measure(image, face.transform, t_ns))
+
+    def _begin_anew(self, t_ns: int) -> None:
+        """As at a first picture, but for who is who and for the low-pass, whose past fades.
+
+        Two runs of Face Mesh, or two carriers, that began elsewhere never come to agree by themselves: they stay some
+        hundredths of a pixel apart.
+        """
+        self._forget_shape()
+        self._times_ns.clear()
+        self._times_ns.append(t_ns)
+        for track in self._tracks:
+            track.carrier = None
 
     def _forget_shape(self) -> None:
         self._mesh.forget()

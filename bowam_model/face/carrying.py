@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 
 from bowam_model.face.geometry import CROP_PX, warp_face
-from bowam_model.face.legs import leg, settled
 
 Similarity = tuple[complex, complex]
 
@@ -123,7 +122,6 @@ class Carrier:
         apart_px = math.hypot(abs(apart[0]) * _ARM_PX, abs(apart[1]))
         if apart_px > _LOST_PX:
             return self._start(image, measured, t_ns)
-        anew = leg(t_ns) != leg(self._measured_ns)
         dt_s = max(t_ns - self._measured_ns, 1) / _NS_PER_SECOND
         hz = _FOLLOW_HZ + _FOLLOW_HZ_PER_PX * max(0.0, apart_px - _NEAR_PX)
         self._measured, self._measured_ns = self._measured + 1, t_ns
@@ -131,9 +129,7 @@ class Carrier:
         share = max(1.0 / self._measured, 1.0 - math.exp(-2.0 * math.pi * hz * dt_s))
         self._correction = (self._correction[0] + share * apart[0], self._correction[1] + share * apart[1])
         corrected = self._corrected()
-        if anew:
-            corrected, self._step = _settled(corrected), (0.0, 0.0)
-        if anew or (self._unlike is not None and self._unlike > max(_WORN_LEAST, _WORN * self._fresh)):
+        if self._unlike is not None and self._unlike > max(_WORN_LEAST, _WORN * self._fresh):
             self._take_key(image, corrected)
         return _matrix(corrected)
 
@@ -177,12 +173,6 @@ def _pair(transform: np.ndarray) -> Similarity:
 def _matrix(pair: Similarity) -> np.ndarray:
     a, b = pair
     return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
-
-
-def _settled(pair: Similarity) -> Similarity:
-    """On the grid of `legs`, also at the end of an arm."""
-    arm, shift = (settled(np.array([z.real, z.imag])) for z in (pair[0] * _ARM_PX, pair[1]))
-    return complex(*arm) / _ARM_PX, complex(*shift)
 
 
 def _rigid_part(image: np.ndarray, transform: Similarity) -> np.ndarray:
