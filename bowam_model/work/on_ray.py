@@ -221,11 +221,13 @@ def _connected(address: str | None) -> Any:
         _knock(address)
     try:
         if address is None:
+            os.environ.setdefault("RAY_worker_niceness", "0")  # else 15: whatever else runs here would come first
             ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         else:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
-        raise EngineError(f"can't reach Ray at {address or 'this machine'}: {_line(error)}") from None
+    except Exception as error:  # a start that takes too long raises just that
+        where = f"at {address}" if address else "on this machine"
+        raise EngineError(f"can't reach Ray {where}: {_line(error)}; does it want a token (RAY_AUTH_MODE)?") from None
     return ray
 
 
