@@ -80,7 +80,7 @@ def run_corpus(spec: str, config: "Config", folder: Path, machines: Machines, se
     counts = {kind: sum(row.counts.get(kind, 0) for row in rows) for kind in ("micro", "macro", "blink")}
     done = [row for row in rows if row.failure is None]
     out().print(
-        f"{len(done)} recordings, {sum(row.duration_s for row in done) / 3600:.2f} h; {counts['micro']} "
+        f"{_recordings(len(done))}, {sum(row.duration_s for row in done) / 3600:.2f} h; {counts['micro']} "
         f"micro-expressions, {counts['macro']} macro-expressions, {counts['blink']} blinks: {folder}",
         markup=False,
     )
@@ -96,9 +96,7 @@ def run_corpus(spec: str, config: "Config", folder: Path, machines: Machines, se
 def _tell(listing: "Listing") -> None:
     from bowam_stream.cli.terminal import err
 
-    count = len(listing.entries)
-    what = "one recording" if count == 1 else f"{count} recordings"
-    err().print(f"{listing.title}: a corpus of {what}", markup=False)
+    err().print(f"{listing.title}: a corpus of {_recordings(len(listing.entries))}", markup=False)
     for left_out in listing.left_out:
         err().print(f"left out: {left_out}", markup=False)
 
@@ -179,6 +177,10 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
+
+
+def _recordings(count: int) -> str:
+    return f"{count} {'recording' if count == 1 else 'recordings'}"
 
 
 def _length(seconds: float) -> str:

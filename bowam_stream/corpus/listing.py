@@ -111,7 +111,7 @@ def _folder(folder: Path, images: bool, but: Path | None) -> Listing:
 
 def _walk(root: Path, but: Path | None) -> Iterator[tuple[Path, list[str]]]:
     """Every folder and its files, hidden ones left out; links are followed, once."""
-    seen = {_place(but)} if but is not None and but.is_dir() else set()
+    seen = {_place(but)} - {_place(root)} if but is not None and but.is_dir() else set()
 
     def fail(error: OSError) -> None:
         raise SourceError(f"{printable(str(error.filename))}: can't be read ({error.strerror})")
