@@ -77,13 +77,16 @@ def watch_piece(shared: Shared, entry: Entry, sha256: str, session: str, begin: 
     return seen.to_bytes()
 
 
-def recognise_piece(shared: Shared, entry: Entry, *parts: bytes) -> bytes:
-    """The events of a recording, from all its parts in order: `Finding`, or `Apart`. Raises ModelError."""
+def recognise_piece(shared: Shared, entry: Entry, batch: int, *parts: bytes) -> bytes:
+    """The events of a recording, from all its parts in order: `Finding`, or `Apart`. Raises ModelError.
+
+    `batch`: how many micro-expressions the network sees at a time.
+    """
     config = _settings(shared, entry)
     whole = _joined([Watched.from_bytes(part) for part in parts])
     if isinstance(whole, Apart):
         return msgspec.msgpack.encode(whole)
-    events = recognise(whole, _predictor(config.model))
+    events = recognise(whole, _predictor(config.model), batch=batch)
     return msgspec.msgpack.encode(_finding(whole, events))
 
 

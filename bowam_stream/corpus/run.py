@@ -40,6 +40,7 @@ DECIDE = frozenset({"bowam-stream", "mediapipe", "opencv-contrib-python", "torch
 """Packages whose version is part of a piece's name."""
 
 TELL_EVERY_S = 0.5
+GPU_BATCH = 16  # micro-expressions that a GPU sees at a time; a processor sees one, as in a replay
 
 _OURS = re.compile(r"bowam_(?:stream|model)\.errors\.\w+: ")  # a message for people follows
 
@@ -112,7 +113,7 @@ class Run:
         """`segment_s`: how long a part is at least, 0: never cut; `gpus`: the share of a GPU of whoever recognises."""
         self.recordings = [Recording(entry=entry) for entry in entries]
         self._config, self._shelf, self._engine = config, shelf, engine
-        self._segment_s, self._gpus = segment_s, gpus
+        self._segment_s, self._gpus, self._batch = segment_s, gpus, GPU_BATCH if gpus else 1
         self._on_standing = on_standing
         self._shared = (Shared(config=config, weights=config.weights_digest()),)
         self._versions = tuple(one for one in versions() if one[0] in DECIDE)
@@ -236,7 +237,7 @@ class Run:
 
     def _recognise_piece(self, recording: Recording) -> Piece:
         parts = [Kept(self._shelf, self._watch_name(recording, span)) for span in recording.spans]
-        arguments = (recording.entry, *parts)
+        arguments = (recording.entry, self._batch, *parts)
         key = f"recognise {recording.entry.camera} {len(parts)}"  # fewer each time that parts were apart
         return Piece(key, recognise_piece, arguments, gpus=self._gpus)
 
@@ -248,7 +249,7 @@ class Run:
         return piece_name("watch", self._versions, *self._identity(recording), span)
 
     def _finding_name(self, recording: Recording) -> str:
-        return piece_name("events", self._versions, *self._identity(recording))
+        return piece_name("events", self._versions, *self._identity(recording), self._batch)
 
     def _identity(self, recording: Recording) -> tuple[str, str, str]:
         """Content, content with settings, and the name in the events."""
