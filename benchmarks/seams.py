@@ -123,12 +123,18 @@ def run() -> None:
             started = time.monotonic()
             seams = judge(path)
             print(f"  {name}: {seams} ({time.monotonic() - started:.0f} s)", flush=True)
-            rows.append(
-                _row(f"{name}: seams whose events are equal", seams.equal, f"of {seams.seams}", f"{seams.seams}")
-            )
-            rows.append(_row(f"{name}: seams where the parts agreed", seams.agreed, f"of {seams.seams}"))
-            rows.append(_row(f"{name}: final events that a seam goes through", seams.across, f"of {seams.events}"))
+            rows += rows_of(name, seams)
     report("seams", rows, f"{SECONDS:g} s each, cut at every leg from the fifth on")
+
+
+def rows_of(name: str, seams: Seams) -> list[Row]:
+    """What the table says of a recording."""
+    events, parts = f"of {seams.events}", f"of {seams.seams}"
+    return [
+        _row(f"{name}: events that are byte for byte the whole's", seams.events * seams.equal, events, events),
+        _row(f"{name}: seams where the parts agreed", seams.agreed, parts, parts),
+        _row(f"{name}: final events that a seam goes through", seams.across, ""),
+    ]
 
 
 def _row(what: str, count: int, unit: str, target: str = "") -> Row:

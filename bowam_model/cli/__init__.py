@@ -25,7 +25,7 @@ VERBS = (
     Verb(
         "loso",
         "bowam_model.cli.loso:app",
-        "Judge a recipe by leaving one subject out at a time; the result does not depend on --workers.",
+        "Judge a recipe by leaving one subject out at a time; the result does not depend on --workers or --engine.",
     ),
     Verb(
         "synth",

@@ -63,8 +63,9 @@ def steadied(transforms: np.ndarray, times_ns: np.ndarray) -> list[np.ndarray]:
     period_ns = max(int(np.median(np.diff(times_ns))), 1)
     for before_ns in range(LEAD_IN_NS, 0, -period_ns):
         line = start - slope * before_ns / NS_PER_SECOND
-        steady.push(line.reshape(2, 3), int(times_ns[0]) - before_ns)
-    return [steady.push(one, int(t_ns)) for one, t_ns in zip(transforms, times_ns, strict=True)]
+        steady.push(line.reshape(2, 3), LEAD_IN_NS - before_ns)
+    moments_ns = times_ns - times_ns[0] + LEAD_IN_NS  # no leg begins in a clip, wherever in its recording it lies
+    return [steady.push(one, int(t_ns)) for one, t_ns in zip(transforms, moments_ns, strict=True)]
 
 
 def _followed(sample: Sample, numbers: Collection[int], wanted: Collection[int]) -> dict[int, np.ndarray] | None:

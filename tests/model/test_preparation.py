@@ -78,11 +78,11 @@ def read(path: Path) -> np.ndarray:
 def test_the_flow_is_that_of_a_live_run_that_has_watched_the_head_before(tmp_path: Path) -> None:
     """Heads drift for 1.5 s; the clips have the last 290 ms, and their flow is that of the whole recordings.
 
-    A filter that starts cold with the clip, and frames that are aligned each by itself, miss it by far more.
+    A filter that starts cold with the clip misses it by more, and frames that are aligned each by itself by far more.
     """
     rate_hz, numbers, moments_of_flow = 100.0, range(120, 149), (120, 132, 148)
     missed: dict[str, list[float]] = {"prepared": [], "cold": [], "each": []}
-    for seed in (2, 5):
+    for seed in (2, 5, 7, 11, 13, 17):
         scene = Scene(drift_px=2.5, noise=1.5)
         plan = ClipPlan(seed=seed, rate_hz=rate_hz, duration_ms=1490.0, size=(200, 220), zoom=0.9, scene=scene)
         live, cold = {}, {}
@@ -106,7 +106,8 @@ def test_the_flow_is_that_of_a_live_run_that_has_watched_the_head_before(tmp_pat
             missed[name].append(float(np.mean((flow.astype(np.float64) - wanted)[60:200, 50:190] ** 2)))
     root_px = {name: float(np.sqrt(np.mean(squares))) for name, squares in missed.items()}
     assert root_px["prepared"] < 0.15, root_px
-    assert root_px["prepared"] < 0.5 * min(root_px["cold"], root_px["each"]), root_px
+    assert root_px["prepared"] < 0.75 * root_px["cold"], root_px
+    assert root_px["prepared"] < 0.4 * root_px["each"], root_px
 
 
 def test_a_head_on_a_straight_way_is_followed_without_lag() -> None:
